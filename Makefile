@@ -1,0 +1,25 @@
+# make test   a virtual environment, the pinned dependencies, lint and tests: all that a fresh machine needs
+# make venv   only the environment; then .venv/bin/simrefine is the program
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: venv test lint clean
+
+venv: $(BIN)/simrefine
+
+# --editable, so that an edited source needs no second install; the stamp is the installed program itself.
+$(BIN)/simrefine: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "simrefine needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint
+	$(BIN)/python -m pytest --durations=5
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,122 @@
+"""Files that are either complete or absent.
+
+Everything simrefine writes for keeps goes through here: to a temporary name in the same folder, flushed to
+the disk, then renamed. A kill at any moment leaves the old file or the new one, never half of either.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from simrefine.errors import UserError
+
+TEMPORARY_PREFIX = ".simrefine-tmp-"  # hidden, so that no scan takes a leftover for a picture
+
+
+@contextmanager
+def reporting_disk_faults(path: Path) -> Iterator[None]:
+    """Turns the faults of a disk that the user can mend into a UserError naming `path`.
+
+    Raises:
+        UserError: the disk is full, over quota or read-only, or the permission is missing.
+    """
+    try:
+        yield
+    except OSError as error:
+        fixes = {
+            errno.ENOSPC: "free some space and run the command again: what is finished is kept",
+            errno.EDQUOT: "free some of your quota and run the command again: what is finished is kept",
+            errno.EROFS: "name a folder on a disk that can be written",
+            errno.EACCES: "check the permissions, or name another folder",
+            errno.EPERM: "check the permissions, or name another folder",
+            errno.EEXIST: "a file stands where a folder is needed; move it or name another folder",
+            errno.ENOTDIR: "a file stands where a folder is needed; move it or name another folder",
+            errno.ENAMETOOLONG: "the name is too long for this disk; shorten it",
+        }
+        if error.errno not in fixes:
+            raise
+        raise UserError(f"cannot write {path}: {os.strerror(error.errno)}", fixes[error.errno]) from error
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes `content` to `path`, making its folder: complete or not at all.
+
+    Raises:
+        UserError: see `reporting_disk_faults`.
+    """
+    temporary = temporary_name(path)
+    with reporting_disk_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def publishing_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder to fill; on leaving without an error it appears as `path`, replacing what was there.
+
+    A folder cannot replace a full one in a single rename, so the old one is moved aside first; a kill between
+    the two renames leaves `path` absent and the old content under a temporary name that `restore_folder` finds.
+
+    Raises:
+        UserError: see `reporting_disk_faults`.
+    """
+    temporary, aside = temporary_name(path), _aside(path)
+    with reporting_disk_faults(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.iterdir():
+                _flush(file)
+            _flush(temporary)
+            restore_folder(path)
+            if path.exists():
+                os.replace(path, aside)
+            os.replace(temporary, path)
+            _flush(path.parent)
+            shutil.rmtree(aside, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def restore_folder(path: Path) -> None:
+    """Finishes what a kill inside `publishing_folder` interrupted: the old folder comes back if no new one is there."""
+    aside = _aside(path)
+    if aside.exists():
+        if path.exists():
+            shutil.rmtree(aside)
+        else:
+            os.replace(aside, path)
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden sibling of `path`, on the same disk. One writer per path, so the name needs no random part;
+    a digest stands for the name, because a name may already have all of the 255 bytes that a disk allows."""
+    return path.with_name(TEMPORARY_PREFIX + _digest(path))
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(".simrefine-old-" + _digest(path))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
