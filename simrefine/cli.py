@@ -1,0 +1,133 @@
+"""The command line: parse, call one function, print, set the exit code.
+
+Nothing heavy is imported before a command runs: `simrefine --help` answers at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from simrefine import __version__
+from simrefine.config import Config, help_of
+from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
+
+
+class Group(click.Group):
+    """Prints a UserError as one message, without a traceback."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"Error: {error}", err=True)
+            context.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            context.exit(EXIT_INTERRUPTED)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def main():
+    """Make rendered faces look like photographs without moving a label."""
+
+
+def setting(flag: str, key: str, **attributes):
+    """A flag for one option of the config, with the help that stands there."""
+    return click.option(flag, key.replace(".", "__"), help=help_of(key), **attributes)
+
+
+@main.command()
+@setting("--synthetic", "data.synthetic", metavar="DIR")
+@setting("--real", "data.real", metavar="DIR")
+@setting("--exclude", "data.exclude", metavar="PATTERN", multiple=True)
+@click.option("--run", "run", metavar="DIR", type=click.Path(path_type=Path), help="run folder [default: runs/NNN]")
+@click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="TOML file of options")
+@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="any option of the config")
+@setting("--steps", "training.steps", type=int)
+@setting("--size", "data.size", type=int)
+@click.option("--gray/--colour", "gray", default=None, help="train on gray or on colour pictures [default: colour]")
+@setting("--batch-size", "training.batch_size", type=int)
+@setting("--seed", "training.seed", type=int)
+@setting("--precision", "training.precision", metavar="NAME")
+@click.option("--resume", is_flag=True, help="continue the run in --run from its newest checkpoint")
+@click.option("--dry-run", is_flag=True, help="show the resolved options and the counts of files, then stop")
+@click.pass_context
+def train(context, run, file, assignments, gray, resume, dry_run, **settings):
+    """Learn a refiner from a folder of rendered faces and a folder of photographs.
+
+    Options come from the defaults, then --config, then SIMREFINE_SECTION_KEY variables, then the flags.
+    """
+    values = {key.replace("__", "."): value for key, value in settings.items() if value not in (None, ())}
+    for key in {"data.synthetic", "data.real"} & values.keys():
+        values[key] = os.path.abspath(values[key])  # a resumed run may be started from another folder
+    if gray is not None:
+        values["data.channels"] = 1 if gray else 3
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment} has no '='", "write --set section.key=value")
+        values[key.strip()] = value.strip()
+    if resume:
+        if not run:
+            raise UserError("--resume needs the folder of the run", "add --run DIR")
+        if file:
+            raise UserError("--resume takes the configuration from the run folder", "leave out --config")
+        if not (run / "config.toml").exists():
+            raise UserError(f"{run} holds no run to resume: config.toml is missing", "check the path of --run")
+        file = run / "config.toml"
+    config = Config.load(file, values)
+
+    from simrefine.training.train import train
+
+    context.exit(train(config, run, resume=resume, dry_run=dry_run).exit_code)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--model", metavar="RUN", required=True, type=click.Path(path_type=Path), help="run folder of a training")
+@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where refined faces go")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="files and folders to leave out")
+@click.option("--copy", metavar="PATTERN", multiple=True, help="pictures to copy unchanged, such as part masks")
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
+@click.option("--compare", is_flag=True, help="also write before|after pictures to OUT/_compare")
+@click.option("--overwrite", is_flag=True, help="write every picture again, also those that are there")
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="pictures at a time")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "auto"]),
+    default="float32",
+    show_default=True,
+    help="float32 gives the same pictures on every machine",
+)
+@click.pass_context
+def refine(context, folder, model, out, precision, **options):
+    """Refine every picture under DIR: same tree, names, formats and labels, in --out.
+
+    A second run does only what is missing.
+    """
+    from simrefine.refining.folder import refine_folder
+    from simrefine.refining.refiner import load
+
+    refiner = load(model, precision)
+    with click.progressbar(length=1, label="refining", file=sys.stderr, show_pos=True) as bar:
+
+        def progress(done: int, found: int) -> None:
+            bar.length = found
+            bar.update(done - bar.pos)
+
+        summary = refine_folder(refiner, folder, out, progress=progress, **options)
+    click.echo(
+        f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected = {summary.found} found, "
+        f"{summary.labels_copied} label files copied, in {summary.seconds:.0f} s; "
+        f"mean change {summary.mean_change:.1f} gray levels"
+    )
+    if summary.rejected:
+        click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
+        context.exit(EXIT_INCOMPLETE)
+
+
+if __name__ == "__main__":
+    main()

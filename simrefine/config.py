@@ -1,0 +1,333 @@
+"""What a run is told: frozen dataclasses, filled once from defaults < TOML file < environment < flags.
+
+In go a file, `SIMREFINE_SECTION_KEY` variables and "section.key" values; out comes one validated Config, which is
+printed, saved with the run and read back by `--resume`. Defaults, units and help stand here and nowhere else.
+"""
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simrefine.errors import UserError
+
+ENVIRONMENT_PREFIX = "SIMREFINE_"
+
+
+def option(default: Any, help: str, *, choices: tuple = (), low: float | None = None, high: float | None = None) -> Any:
+    """A field with its help text, and what it may be: one of `choices`, or a number in [low, high]."""
+    return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    synthetic: str = option("", "folder of rendered faces, read recursively")
+    real: str = option("", "folder of unlabelled photographs, read recursively")
+    exclude: tuple[str, ...] = option((), "patterns of files and folders to leave out, such as '*-masks'")
+    size: int = option(64, "side of the square training picture, px", low=16, high=1024)
+    channels: int = option(3, "3 = colour, 1 = gray", choices=(1, 3))
+    flip: bool = option(True, "mirror half of the pictures; a face stays a face")
+    memory_gib: float = option(4.0, "decoded pictures kept in memory, GiB a pile; above it they are read again", low=0)
+
+
+@dataclass(frozen=True)
+class RefinerOptions:
+    name: str = option("unet", "network of the refiner", choices=("resnet", "unet"))
+    width: int = option(0, "feature channels of the first layer; 0 = resnet 64 (paper), unet 32", low=0, high=1024)
+    blocks: int = option(0, "residual blocks; 0 = resnet 4 (paper), unet 2", low=0, high=64)
+    kernel: int = option(3, "side of the convolutions, px", choices=(3, 5, 7))
+    residual: bool = option(True, "add the output to the input, so that training starts at the identity")
+    bound: float = option(1.0, "largest change a residual output can make, in units of [-1, 1]", low=0.01, high=2)
+
+
+@dataclass(frozen=True)
+class DiscriminatorOptions:
+    name: str = option("multiscale", "patch discriminator", choices=("eyes", "hands", "multiscale"))
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """What is done at random to every picture the discriminator sees (Zhao et al. 2020, arXiv 2006.10738)."""
+
+    brightness: float = option(0.2, "largest shift of all channels, in units of [-1, 1]; 0 = off", low=0, high=1)
+    contrast: float = option(0.3, "largest relative change of contrast; 0 = off", low=0, high=0.9)
+    shift: float = option(0.125, "largest shift, as a share of the side; 0 = off", low=0, high=0.5)
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    realism: str = option("least_squares", "patch loss of both players", choices=("cross_entropy", "least_squares"))
+
+
+@dataclass(frozen=True)
+class RegularisationOptions:
+    """One lambda per self-regularisation term; each multiplies a *mean* over pixels and channels; 0 = off."""
+
+    l1: float = option(0.5, "per-channel L1 of the change (SimGAN eq. 4, psi = identity)", low=0)
+    l2: float = option(0.0, "mean square of the change", low=0)
+    channel_mean: float = option(0.0, "L1 of the mean over the colour channels (the paper's colour choice)", low=0)
+    gradient: float = option(0.0, "L1 of the image derivatives", low=0)
+    high_pass: float = option(0.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
+    features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    application: str = option("VGG16", "a network of keras.applications")
+    layer: str = option("block2_conv2", "the layer whose output is compared; empty = the last")
+    weights: str = option("imagenet", "'imagenet' (Keras downloads it) or a local weights file")
+
+
+@dataclass(frozen=True)
+class HistoryOptions:
+    half_batches: int = option(50, "size of the buffer of past refined faces, in half-batches; 0 = off", low=0)
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    name: str = option("adam", "optimiser", choices=("adam", "sgd"))
+    learning_rate: float = option(2e-4, "learning rate", low=0, high=1)
+    beta_1: float = option(0.5, "Adam's decay of the mean gradient; unused by sgd", low=0, high=0.999)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    steps: int = option(3000, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
+    batch_size: int = option(32, "pictures per update", low=2, high=4096)
+    refiner_updates: int = option(1, "K_g: refiner updates a step", low=1, high=100)
+    discriminator_updates: int = option(1, "K_d: discriminator updates a step", low=1, high=100)
+    pretrain_refiner: int = option(0, "steps before, with the self-regularisation alone (paper: 1000)", low=0)
+    pretrain_discriminator: int = option(0, "steps after those, of the discriminator alone (paper: 200)", low=0)
+    ema_decay: float = option(0.999, "decay a step of the averaged refiner, which is the one published", low=0, high=1)
+    seed: int = option(0, "all randomness follows from (seed, step, purpose)", low=0, high=2**31)
+    precision: str = option(
+        "auto", "auto = bfloat16 where the hardware has it, else float32", choices=("auto", "float32", "bfloat16")
+    )
+
+
+@dataclass(frozen=True)
+class MonitorOptions:
+    scalars_every: int = option(20, "steps between scalars; each is the mean over those steps", low=1)
+    images_every: int = option(250, "steps between pictures and histograms", low=1)
+    checkpoint_every: int = option(500, "steps between checkpoints", low=1)
+    keep_checkpoints: int = option(2, "newest checkpoints kept", low=1)
+    faces: int = option(8, "faces in the fixed grid", low=1, high=64)
+
+
+SECTIONS: dict[str, type] = {
+    "data": DataOptions,
+    "refiner": RefinerOptions,
+    "discriminator": DiscriminatorOptions,
+    "augmentation": AugmentationOptions,
+    "loss": LossOptions,
+    "self_regularisation": RegularisationOptions,
+    "features": FeatureOptions,
+    "history": HistoryOptions,
+    "refiner_optimizer": OptimizerOptions,
+    "discriminator_optimizer": OptimizerOptions,
+    "training": TrainingOptions,
+    "monitor": MonitorOptions,
+}
+OWN_WIDTH_AND_BLOCKS = {"resnet": (64, 4), "unet": (32, 2)}  # what 0 stands for
+UNET_STRIDE = 8  # px: three halvings
+
+# What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on.
+CHANGEABLE_ON_RESUME = {"training.steps", "data.memory_gib"} | {
+    f"monitor.{f.name}" for f in dataclasses.fields(MonitorOptions)
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A complete, validated configuration; make one with `Config.load`."""
+
+    data: DataOptions
+    refiner: RefinerOptions
+    discriminator: DiscriminatorOptions
+    augmentation: AugmentationOptions
+    loss: LossOptions
+    self_regularisation: RegularisationOptions
+    features: FeatureOptions
+    history: HistoryOptions
+    refiner_optimizer: OptimizerOptions
+    discriminator_optimizer: OptimizerOptions
+    training: TrainingOptions
+    monitor: MonitorOptions
+
+    @classmethod
+    def load(
+        cls,
+        file: Path | str | None = None,
+        values: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> "Config":
+        """Reads the four layers, each overriding the one before.
+
+        Args:
+            file: a TOML file with the sections and keys of this module, or None.
+            values: "section.key" to a value of the right type or to its text (flags and `--set`).
+            environment: where `SIMREFINE_SECTION_KEY` is looked up.
+
+        Raises:
+            UserError: an unknown key (the nearest known one is named), a value of the wrong type or out of
+                range, options that exclude each other, or a file that cannot be read.
+        """
+        flat = {key: spec.default for key, spec in _specs().items()}
+        for source, layer in (
+            (f"config file {file}", _read_toml(file) if file else {}),
+            ("environment", _read_environment(environment)),
+            ("command line", values or {}),
+        ):
+            for key, value in layer.items():
+                flat[key] = _checked(key, value, source)
+        _resolve(flat)
+        sections = {name: kind(**_section_of(flat, name)) for name, kind in SECTIONS.items()}
+        return cls(**sections)
+
+    def flat(self) -> dict[str, Any]:
+        """Every option as "section.key" -> value."""
+        return {key: getattr(getattr(self, key.split(".")[0]), key.split(".")[1]) for key in _specs()}
+
+    def to_toml(self) -> str:
+        """The configuration as a TOML file that `Config.load` reads back, each key with its help as a comment."""
+        lines = []
+        for section, kind in SECTIONS.items():
+            lines.append(f"[{section}]")
+            for spec in dataclasses.fields(kind):
+                value = _toml_value(getattr(getattr(self, section), spec.name))
+                lines.append(f"{spec.name} = {value}  # {spec.metadata['help']}")
+            lines.append("")
+        return "\n".join(lines)
+
+    def differences(self, other: "Config") -> dict[str, tuple[Any, Any]]:
+        """The options in which two configurations differ: "section.key" -> (mine, the other's)."""
+        theirs = other.flat()
+        return {key: (value, theirs[key]) for key, value in self.flat().items() if value != theirs[key]}
+
+
+def help_of(key: str) -> str:
+    """The help text of "section.key" with its default, for the command line."""
+    spec = _specs()[key]
+    shown = "" if spec.default in ("", ()) else f" [default: {spec.default}]"
+    return spec.metadata["help"] + shown
+
+
+def _specs() -> dict[str, dataclasses.Field]:
+    return {f"{section}.{spec.name}": spec for section, kind in SECTIONS.items() for spec in dataclasses.fields(kind)}
+
+
+def _section_of(flat: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {spec.name: flat[f"{section}.{spec.name}"] for spec in dataclasses.fields(SECTIONS[section])}
+
+
+def _read_toml(file: Path | str) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the config file {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"the config file {file} is not valid TOML: {error}") from error
+    flat = {}
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            raise UserError(
+                f"config file {file}: {section!r} stands outside of any section",
+                f"put it under one of [{'], ['.join(SECTIONS)}]",
+            )
+        flat |= {f"{section}.{key}": value for key, value in table.items()}
+    return flat
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = {ENVIRONMENT_PREFIX + key.replace(".", "_").upper(): key for key in _specs()}
+    found = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            if name not in names:
+                raise UserError(f"environment variable {name} is no option", _nearest(name, names))
+            found[names[name]] = value
+    return found
+
+
+def _nearest(name: str, known) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    if not close:  # "l1" is nobody's neighbour by letters, but it is the end of self_regularisation.l1
+        close = [key for key in known if key.split(".")[-1] == name.split(".")[-1]]
+    return f"did you mean {close[0]}" if close else "`simrefine train --dry-run` lists all options"
+
+
+def _checked(key: str, value: Any, source: str) -> Any:
+    """`value` in the type of the option `key`; text is parsed, as it comes from a flag or a variable."""
+    specs = _specs()
+    if key not in specs:
+        raise UserError(f"{source}: unknown option {key!r}", _nearest(key, specs))
+    spec = specs[key]
+    try:
+        value = _parsed(spec.type, value)
+    except ValueError as error:
+        name = getattr(spec.type, "__name__", str(spec.type))
+        raise UserError(f"{source}: {key} = {value!r} is not a {name}", spec.metadata["help"]) from error
+    choices, low, high = (spec.metadata[name] for name in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise UserError(f"{source}: {key} = {value!r} is not one of {', '.join(map(repr, choices))}")
+    # `not low <= value` rather than `value < low`: a NaN fails every comparison and must not pass.
+    if (low is not None and not low <= value) or (high is not None and not value <= high):
+        span = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise UserError(f"{source}: {key} = {value!r} must be {span}", spec.metadata["help"])
+    return value
+
+
+def _parsed(kind: Any, value: Any) -> Any:
+    if kind is bool:
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if isinstance(value, bool):
+            return value
+        raise ValueError(value)
+    if kind is int and not isinstance(value, bool):
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError(value)
+        return int(value)
+    if kind is float and not isinstance(value, bool):
+        return float(value)
+    if kind is str and isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if kind == tuple[str, ...]:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+    raise ValueError(value)
+
+
+def _resolve(flat: dict[str, Any]) -> None:
+    """Fills in what 0 stands for and refuses options that exclude each other."""
+    width, blocks = OWN_WIDTH_AND_BLOCKS[flat["refiner.name"]]
+    flat["refiner.width"] = flat["refiner.width"] or width
+    flat["refiner.blocks"] = flat["refiner.blocks"] or blocks
+    if flat["refiner.name"] == "unet" and flat["data.size"] % UNET_STRIDE:
+        nearest = max(UNET_STRIDE, round(flat["data.size"] / UNET_STRIDE) * UNET_STRIDE)
+        raise UserError(
+            f"data.size = {flat['data.size']} is no multiple of {UNET_STRIDE}, which the unet halves three times",
+            f"use {nearest}, or refiner.name = resnet",
+        )
+    if flat["history.half_batches"] and flat["training.batch_size"] % 2:
+        raise UserError(
+            f"training.batch_size = {flat['training.batch_size']} is odd, but the history takes half of each batch",
+            "make it even, or set history.half_batches = 0",
+        )
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return repr(value)

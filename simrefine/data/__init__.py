@@ -1,0 +1,1 @@
+"""Folders of picture files in, checked pictures and batches out."""

@@ -1,0 +1,127 @@
+"""From lists of files to training batches that are a pure function of (seed, step).
+
+In go the records of a folder; out come piles of uint8 pictures and, from a few threads ahead of the training
+loop, the batches of each step. Nothing here remembers where it was: a resumed run asks for step 1,001 and gets it.
+"""
+
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from simrefine.data.folders import Record, Reject
+from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
+from simrefine.errors import UserError
+
+READ_THREADS = 4
+
+
+def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
+    """The random numbers of one step and purpose: no state to save, so a resumed run draws the same."""
+    return np.random.default_rng([seed, step, zlib.crc32(purpose.encode())])
+
+
+class Pile:
+    """The usable pictures of one folder, cropped to a square and resized: `pile[indices]` is uint8 [n, size, size, c].
+
+    They stay decoded in memory up to `memory_gib`; a larger pile is read again whenever a picture is asked for.
+    """
+
+    def __init__(self, records: Sequence[Record], size: int, channels: int, memory_gib: float):
+        self.size, self.channels = size, channels
+        self.records: list[Record] = []
+        self.rejects: list[Reject] = []
+        fits = len(records) * size * size * channels <= memory_gib * 2**30
+        decoded = []
+        with ThreadPoolExecutor(READ_THREADS) as threads:
+            for record, result in zip(records, threads.map(self._try_read, records), strict=True):
+                if isinstance(result, ImageError):
+                    self.rejects.append(Reject(str(record.relative), str(result)))
+                    continue
+                self.records.append(record)
+                if fits:
+                    decoded.append(result)
+        self._decoded = np.stack(decoded) if decoded else None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, indices: Sequence[int]) -> np.ndarray:
+        if self._decoded is not None:
+            return self._decoded[indices]
+        try:
+            return np.stack([self._read(self.records[index]) for index in indices])
+        except ImageError as error:
+            paths = ", ".join(str(self.records[index].path) for index in indices[:3])
+            raise UserError(
+                f"a picture that could be read at the start no longer can: {error} (one of {paths}, ...)",
+                "put it back and continue with --resume",
+            ) from error
+
+    def _read(self, record: Record) -> np.ndarray:
+        return fit_square(to_channels(read_picture(record.path).pixels, self.channels), self.size)
+
+    def _try_read(self, record: Record) -> np.ndarray | ImageError:
+        try:
+            return self._read(record)
+        except ImageError as error:
+            return error
+
+
+class Sampler:
+    """Endless batches of one pile: each pass over it is a new permutation, and no picture of a pass is left out.
+
+    `sampler.batch(index)` depends on the index alone: float32 [batch, h, w, c] in [-1, 1].
+    """
+
+    def __init__(self, pile: Pile, batch_size: int, seed: int, purpose: str, flip: bool):
+        self._pile, self._batch_size, self._flip = pile, batch_size, flip
+        self._seed, self._purpose = seed, purpose
+        self._orders: dict[int, np.ndarray] = {}  # the two newest permutations; a batch may straddle two passes
+
+    def batch(self, index: int) -> np.ndarray:
+        positions = np.arange(index * self._batch_size, (index + 1) * self._batch_size)
+        chosen = [int(self._order(p // len(self._pile))[p % len(self._pile)]) for p in positions]
+        pictures = self._pile[chosen]
+        if self._flip:
+            mirrored = generator(self._seed, index, self._purpose + " flip").random(len(pictures)) < 0.5
+            pictures = np.where(mirrored[:, None, None, None], pictures[:, :, ::-1], pictures)
+        return to_signed(pictures)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        orders = self._orders
+        if epoch not in orders:
+            order = generator(self._seed, epoch, self._purpose + " order").permutation(len(self._pile))
+            # A new dict each time: several threads may be here at once.
+            self._orders = orders = {e: o for e, o in orders.items() if e >= epoch - 1} | {epoch: order}
+        return orders[epoch]
+
+
+class Prefetcher:
+    """Makes the items of the steps to come in background threads and hands them out in order.
+
+    `seconds_waited` is how long the consumer stood still for want of data: 0 when the threads keep up.
+    """
+
+    def __init__(self, make: Callable[[int], Any], steps: range, ahead: int = 4, threads: int = 2):
+        self._make, self._steps, self._ahead, self._threads = make, steps, ahead, threads
+        self.seconds_waited = 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        steps = iter(self._steps)
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting = deque(pool.submit(self._make, step) for step in islice(steps, self._ahead))
+            try:
+                while waiting:
+                    began = time.perf_counter()
+                    item = waiting.popleft().result()
+                    self.seconds_waited += time.perf_counter() - began
+                    waiting.extend(pool.submit(self._make, step) for step in islice(steps, 1))
+                    yield item
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,120 @@
+"""A folder in, a sorted list of its pictures and other files out; and the way back: where an output belongs, and
+the list of what was left out. Nothing here opens a picture."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from simrefine.data.images import EXTENSIONS
+from simrefine.errors import UserError
+from simrefine.files import write_file
+
+_LITTER = frozenset({"thumbs.db", "desktop.ini"})  # what Windows leaves in picture folders
+
+
+@dataclass(frozen=True)
+class Record:
+    """A file: where it is, and its path below the listed folder."""
+
+    path: Path
+    relative: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A file that was left out, by its path below the folder, and why."""
+
+    relative: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds: pictures by extension, and other regular files (labels); both sorted."""
+
+    pictures: tuple[Record, ...]
+    others: tuple[Record, ...]
+
+
+def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> Listing:
+    """Lists `folder` with its sub-folders, sorted by the bytes of the relative path.
+
+    Linked folders and hidden files are left out; links to files are read. A name with a picture's extension counts as
+    a picture whatever it is, so that a dead link is rejected by name instead of disappearing.
+
+    Args:
+        folder: the folder.
+        exclude: see `matches`; an excluded folder is not entered.
+        what: the folder's role, for messages: "synthetic folder".
+
+    Raises:
+        UserError: the folder, or one in it, is missing, unreadable or not a folder.
+    """
+    pictures, others, waiting = [], [], [PurePosixPath()]
+    while waiting:
+        parent = waiting.pop()
+        for entry in _scan(Path(folder) / parent, what):
+            relative = parent / entry.name
+            if entry.name.startswith(".") or entry.name.lower() in _LITTER or matches(relative, exclude):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(relative)
+            elif os.path.isdir(entry.path):
+                continue  # a linked folder may lead in a circle, or out of the folder
+            elif relative.suffix.lower() in EXTENSIONS:
+                pictures.append(Record(Path(entry.path), relative))
+            elif os.path.isfile(entry.path):
+                others.append(Record(Path(entry.path), relative))
+    return Listing(tuple(sorted(pictures, key=_order)), tuple(sorted(others, key=_order)))
+
+
+def matches(relative: PurePosixPath, patterns: Sequence[str]) -> bool:
+    """Whether a glob pattern fits the whole relative path or one of its parts: `masks`, `*-masks`, `masks/*` and
+    `*_mask.png` all find masks/a_mask.png. Case counts; `*` also crosses `/`."""
+    names = (str(relative), *relative.parts)
+    return any(fnmatchcase(name, pattern.rstrip("/")) for pattern in patterns for name in names)
+
+
+def mirrored(out: Path, relative: PurePosixPath) -> Path:
+    """The place of `relative` below `out`.
+
+    Raises:
+        UserError: it lies outside, because of a link in `out` or a `..` in the path.
+    """
+    target = Path(out) / relative
+    if ".." in relative.parts or not target.parent.resolve().is_relative_to(Path(out).resolve()):
+        raise UserError(f"{target} lies outside the output folder {out}", "remove the link, or name another folder")
+    return target
+
+
+def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
+    """Writes a CSV file with the columns file and reason: UTF-8, bytes that are not UTF-8 written as \\udcXX.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("file", "reason"))
+    writer.writerows((reject.relative, reject.reason) for reject in rejects)
+    write_file(path, table.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def _scan(folder: Path, what: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        raise UserError(f"{what} {folder} does not exist", "check the path") from None
+    except NotADirectoryError:
+        raise UserError(f"{what} {folder} is a file", "name the folder that holds it") from None
+    except OSError as error:
+        raise UserError(f"{what} {folder} cannot be read: {error.strerror}", "check its permissions") from error
+
+
+def _order(record: Record) -> bytes:
+    return os.fsencode(str(record.relative))

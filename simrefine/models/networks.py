@@ -1,0 +1,136 @@
+"""The refiners and the patch discriminators, each one function; options in, a keras.Model out.
+
+Pictures are float32 [n, h, w, c] in [-1, 1]. Layers compute in `dtype` ("float32" or "mixed_bfloat16"), but the
+last layer of every network is float32: a residual of one gray level is below bfloat16's resolution.
+A new network is one function and one entry in REFINERS or DISCRIMINATORS. Sizes of the paper's networks:
+Shrivastava et al. 2017 (arXiv 1612.07828), section 3. None has batch norm or a transposed convolution.
+"""
+
+import itertools
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from simrefine.config import RefinerOptions
+
+RESNET, UNET = "resnet", "unet"
+
+
+def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int) -> keras.Model:
+    """A refiner: [n, h, w, channels] in [-1, 1] to the same; `unet` wants h and w in multiples of 8.
+
+    With `options.residual` the last layer starts at zero, so the new refiner is the identity.
+    """
+    conv = _convolutions(dtype, seed)
+    picture = keras.Input((None, None, channels), name="synthetic")
+    features = REFINERS[options.name](picture, options, conv, dtype)
+    if options.residual:
+        change = conv(features, channels, 1, dtype="float32", kernel_initializer="zeros")
+        refined = picture + options.bound * ops.tanh(change)
+    else:
+        refined = conv(features, channels, 1, dtype="float32")
+    return keras.Model(picture, ops.clip(refined, -1.0, 1.0), name="refiner")
+
+
+def build_discriminator(name: str, channels: int, dtype: str, seed: int) -> keras.Model:
+    """A patch discriminator: [n, h, w, channels] to a list of logit maps [n, h', w', 2], one a patch size.
+
+    The last axis is (REAL, REFINED) of `models.losses`. The logits are linear.
+    """
+    conv = _convolutions(dtype, seed)
+    picture = keras.Input((None, None, channels), name="picture")
+    return keras.Model(picture, DISCRIMINATORS[name](picture, conv, dtype), name="discriminator")
+
+
+def resnet(x, options: RefinerOptions, conv, dtype: str):
+    """The paper's refiner: no stride anywhere, so it sees only a small neighbourhood (eyes: 19 px)."""
+    x = conv(x, options.width, options.kernel, activation="relu")
+    return _residual_blocks(x, options, conv, dtype)
+
+
+def unet(x, options: RefinerOptions, conv, dtype: str):
+    """For whole faces: three halvings, so that light and skin are judged together; skips keep every edge in place.
+
+    Nearest-neighbour up-sampling and a convolution, never a transposed one: those draw checkerboards.
+    """
+    widths = [options.width * factor for factor in (1, 2, 4, 4)]  # 32-64-128-128
+    skips = []
+    for level, width in enumerate(widths):
+        if level:
+            skips.append(x)
+        x = conv(x, width, options.kernel, strides=2 if level else 1, activation="leaky_relu")
+    x = _residual_blocks(x, options, conv, dtype, filters=widths[-1])
+    for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
+        x = keras.layers.UpSampling2D(2, interpolation="nearest", dtype=dtype)(x)
+        x = keras.layers.Concatenate(dtype=dtype)([x, skip])
+        x = conv(x, width, options.kernel, activation="leaky_relu")
+    return x
+
+
+def _residual_blocks(x, options: RefinerOptions, conv, dtype: str, filters: int | None = None):
+    """n times: convolution, ReLU, convolution, add, ReLU (the paper's order)."""
+    filters = filters or options.width
+    for _ in range(options.blocks):
+        y = conv(x, filters, options.kernel, activation="relu")
+        y = conv(y, filters, options.kernel)
+        x = keras.layers.ReLU(dtype=dtype)(keras.layers.Add(dtype=dtype)([x, y]))
+    return x
+
+
+def eyes(x, conv, dtype: str) -> list:
+    """The paper's discriminator for 35 x 55 eyes: one decision a 23-pixel patch."""
+    x = conv(x, 96, 3, strides=2, activation="relu")
+    x = conv(x, 64, 3, strides=2, activation="relu")
+    x = keras.layers.MaxPooling2D(3, strides=1, padding="same", dtype=dtype)(x)
+    x = conv(x, 32, 3, activation="relu")
+    x = conv(x, 32, 1, activation="relu")
+    return [_logits(x, conv)]
+
+
+def hands(x, conv, dtype: str) -> list:
+    """The paper's discriminator for 224 x 224 hands: one decision a 71-pixel patch."""
+    x = conv(x, 96, 7, strides=4, activation="relu")
+    x = conv(x, 64, 5, strides=2, activation="relu")
+    x = keras.layers.MaxPooling2D(3, strides=2, padding="same", dtype=dtype)(x)
+    x = conv(x, 32, 3, strides=2, activation="relu")
+    x = conv(x, 32, 1, activation="relu")
+    return [_logits(x, conv)]
+
+
+def multiscale(x, conv, dtype: str) -> list:
+    """For faces: two towers, one judging 22-pixel patches (skin, grain), one 70-pixel patches (light, parts)."""
+    small = x
+    for filters, strides in ((32, 2), (64, 2), (128, 1)):
+        small = conv(small, filters, 4, strides=strides, activation="leaky_relu")
+    large = x
+    for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
+        large = conv(large, filters, 4, strides=strides, activation="leaky_relu")
+    return [_logits(small, conv), _logits(large, conv, kernel=4)]
+
+
+REFINERS: dict[str, Callable] = {RESNET: resnet, UNET: unet}
+DISCRIMINATORS: dict[str, Callable] = {"eyes": eyes, "hands": hands, "multiscale": multiscale}
+
+
+def _logits(x, conv, kernel: int = 1):
+    return conv(x, 2, kernel, dtype="float32")  # linear: a ReLU here would kill the realism gradient
+
+
+def _convolutions(dtype: str, seed: int) -> Callable:
+    """`conv(x, filters, kernel)` for one network: same padding, and a seed of its own for every layer."""
+    seeds = itertools.count(seed * 1000)
+    activations = {
+        None: lambda x: x,
+        "relu": lambda x: keras.layers.ReLU(dtype=dtype)(x),
+        "leaky_relu": lambda x: keras.layers.LeakyReLU(0.2, dtype=dtype)(x),
+    }
+
+    def conv(x, filters, kernel, strides=1, activation=None, dtype=dtype, kernel_initializer=None):
+        initializer = kernel_initializer or keras.initializers.HeUniform(seed=next(seeds))
+        layer = keras.layers.Conv2D(
+            filters, kernel, strides, padding="same", dtype=dtype, kernel_initializer=initializer
+        )
+        return activations[activation](layer(x))
+
+    return conv

@@ -1,0 +1,1 @@
+"""What differs between array frameworks: one module each, with the same names (`minimise`, `compile_step`, ...)."""

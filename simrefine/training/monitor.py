@@ -1,0 +1,187 @@
+"""What a run tells the world: TensorBoard, metrics.jsonl, log.txt, the progress line and the health alarms.
+
+In go each step's numbers and, now and then, pictures; nothing comes back, so training is the same with or without.
+"""
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from simrefine.config import Config
+from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_uint8
+from simrefine.models.simgan import Inspection
+from simrefine.training.health import Health
+from simrefine.training.montage import comparison, probability_overlay
+
+SECONDS_BETWEEN_LINES = 30  # on an output that is no terminal, where a progress line cannot be redrawn
+
+
+class Monitor:
+    """The outputs of one run; a context manager, so that everything is flushed however the run ends.
+
+    Args:
+        run: the run folder.
+        config: what is shown as text and as hyperparameters.
+        first, total: the step this process begins with, and the number of all steps.
+        console: where the progress goes.
+    """
+
+    def __init__(self, run: Path, config: Config, first: int, total: int, console: Console):
+        self._run, self._config, self._first, self._total, self._console = run, config, first, total, console
+        self._window: dict[str, list[float]] = defaultdict(list)
+        self._window_began, self._waited = time.perf_counter(), 0.0
+        self._line_shown = 0.0
+        self._health = Health()
+
+    def __enter__(self) -> "Monitor":
+        self._log = open(self._run / "log.txt", "a", encoding="utf-8")  # noqa: SIM115 closed in __exit__
+        _forget_lines_from(self._run / "metrics.jsonl", self._first)
+        self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 closed in __exit__
+        self._events = EventFileWriter(str(self._run / "tensorboard"))
+        if self._first:  # TensorBoard then drops what a killed process wrote past its last checkpoint
+            session = SessionLog(status=SessionLog.START)
+            self._events.add_event(Event(wall_time=time.time(), step=self._first, session_log=session))
+        self._add(self._first, text_pb("config", _as_code(self._config.to_toml())))
+        flat = {name: str(v) if isinstance(v, tuple) else v for name, v in self._config.flat().items()}
+        self._add(0, hparams_pb(flat))
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._progress.start()
+        self._task = self._progress.add_task("step", total=self._total, completed=self._first, numbers="")
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._progress.stop()
+        self._events.close()
+        self._metrics.close()
+        self._log.close()
+
+    def say(self, message: str) -> None:
+        """A line for the user and for log.txt."""
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+        self._log.flush()
+
+    def step(self, step: int, numbers: dict[str, float], seconds_waited: float) -> None:
+        """Takes the numbers of step `step`; at the end of each window writes their means.
+
+        `seconds_waited` is the time lost waiting for data since the run began.
+        """
+        for name, value in numbers.items():
+            self._window[name].append(value)
+        self._progress.update(self._task, completed=step + 1)
+        done = step + 1
+        if done % self._config.monitor.scalars_every and done != self._total:
+            return
+        seconds = time.perf_counter() - self._window_began
+        count = max(map(len, self._window.values()))
+        means = {name: float(np.mean(values)) for name, values in self._window.items()}
+        means["time/images_per_second"] = count * self._config.training.batch_size / seconds
+        means["time/waiting_for_data"] = (seconds_waited - self._waited) / seconds
+        alarms = self._health.observe(means)
+        self._write_scalars(done, means | self._health.states)
+        self._metrics.write(json.dumps({"step": done} | {k: round(v, 6) for k, v in means.items()}) + "\n")
+        self._metrics.flush()
+        self._show(done, means, seconds / count)
+        for name, message in alarms:
+            self.say(f"ALARM at step {done}: {name}: {message}")
+            self._add(done, text_pb("health/alarms", f"**{name}**: {message}"))
+        self._window.clear()
+        self._window_began, self._waited = time.perf_counter(), seconds_waited
+
+    def pictures(self, step: int, synthetic: np.ndarray, real: np.ndarray, seen: Inspection) -> None:
+        """The fixed grid, the patch probabilities and the histograms after `step` steps.
+
+        `synthetic` and `real` are the fixed faces, float32 [n, h, w, c] in [-1, 1], that `seen` was made from.
+        """
+        rendered, refined = to_uint8(synthetic), to_uint8(seen.average)
+        grid = comparison(rendered, refined, to_uint8(real))
+        self._add_picture(step, "faces/synthetic, refined, 5x difference, real", grid)
+        overlay = probability_overlay(refined, seen.probabilities)
+        self._add_picture(step, "faces/refined, probability of refined (red) per patch size", overlay)
+        for name, margins in seen.margins.items():
+            self._add(step, histogram_pb(f"discriminator/logits_{name}", margins))
+        self._write_scalars(
+            step,
+            {
+                # The refiner of one step can swing while its average stands still: only both together tell.
+                "refiner/change_current": float(np.mean(np.abs(seen.current - synthetic)) * GRAY_LEVELS),
+                "refiner/change_average": float(np.mean(np.abs(seen.average - synthetic)) * GRAY_LEVELS),
+            },
+        )
+        self._events.flush()
+
+    def _show(self, done: int, means: dict[str, float], seconds_a_step: float) -> None:
+        losses = "  ".join(
+            f"{label} {means[name]:{form}}"
+            for label, name, form in (
+                ("R realism", "refiner/realism", ".3f"),
+                ("R self-reg", "refiner/self_regularisation", ".3f"),
+                ("change", "refiner/change", ".1f"),
+                ("D", "discriminator/loss", ".3f"),
+                ("D refined", "discriminator/accuracy_refined", ".0%"),
+            )
+            if name in means
+        )
+        speed = f"{means['time/images_per_second']:.0f} images/s"
+        self._progress.update(self._task, numbers=f"{speed}  {losses}")
+        left = _duration((self._total - done) * seconds_a_step)
+        line = f"step {done}/{self._total}  {speed}  {losses}  left {left}"
+        self._log.write(line + "\n")
+        self._log.flush()
+        now = time.monotonic()
+        if not self._console.is_terminal and (now - self._line_shown > SECONDS_BETWEEN_LINES or done == self._total):
+            self._line_shown = now
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _write_scalars(self, step: int, numbers: dict[str, float]) -> None:
+        for name, value in numbers.items():
+            self._add(step, scalar_pb(name, value))
+
+    def _add_picture(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        png = encode_picture(Picture(pixels, None), ".png")
+        height, width, channels = pixels.shape
+        image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
+        self._add(step, Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def _add(self, step: int, summary: Summary) -> None:
+        self._events.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _forget_lines_from(metrics: Path, first: int) -> None:
+    """Drops the lines a killed process wrote past its last checkpoint: the resumed run writes those steps again."""
+    if metrics.exists():
+        lines = metrics.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= first]
+        metrics.write_text("".join(kept))
+
+
+def _as_code(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

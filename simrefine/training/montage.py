@@ -1,0 +1,39 @@
+"""Pictures of pictures for TensorBoard and the README: uint8 faces in, one uint8 sheet out."""
+
+import numpy as np
+
+DIFFERENCE_GAIN = 5  # the change is shown this many times as strong, around mid-gray
+
+
+def comparison(synthetic: np.ndarray, refined: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """One row a face: synthetic | refined | 5x difference | real; uint8 [n, h, w, c] each to [n h, 4 w, c]."""
+    change = refined.astype(np.float32) - synthetic
+    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
+    return sheet(np.stack([synthetic, refined, difference, real], axis=1))
+
+
+def probability_overlay(refined: np.ndarray, probabilities: list[np.ndarray]) -> np.ndarray:
+    """One row a face: the face, then the discriminator's P(refined) laid over it for each patch size.
+
+    Blue = taken for a photograph, red = seen through. Faces uint8 [n, h, w, c], maps float [n, h', w'] in [0, 1].
+    """
+    faces = np.broadcast_to(refined, (*refined.shape[:3], 3))
+    columns = [faces]
+    for maps in probabilities:
+        heat = _resize_nearest(maps, faces.shape[1:3])[..., None]
+        colour = heat * [255, 40, 0] + (1 - heat) * [0, 90, 255]
+        gray = faces.mean(axis=-1, keepdims=True)
+        columns.append((0.6 * gray + 0.4 * colour).astype(np.uint8))
+    return sheet(np.stack(columns, axis=1))
+
+
+def sheet(faces: np.ndarray) -> np.ndarray:
+    """Faces [rows, columns, h, w, c] side by side: [rows h, columns w, c]."""
+    rows, columns, height, width, channels = faces.shape
+    return faces.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+
+
+def _resize_nearest(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    rows = np.arange(shape[0]) * maps.shape[1] // shape[0]
+    columns = np.arange(shape[1]) * maps.shape[2] // shape[1]
+    return maps[:, rows][:, :, columns]
