@@ -268,7 +268,7 @@ def _checked(key: str, value: Any, source: str) -> Any:
     spec = specs[key]
     try:
         value = _parsed(spec.type, value)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         name = getattr(spec.type, "__name__", str(spec.type))
         raise UserError(f"{source}: {key} = {value!r} is not a {name}", spec.metadata["help"]) from error
     choices, low, high = (spec.metadata[name] for name in ("choices", "low", "high"))

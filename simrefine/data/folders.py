@@ -98,8 +98,9 @@ def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
         UserError: it cannot be written.
     """
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("file", "reason"))
+    table.write("file,reason\n")
+    # All quoted: left to itself, csv does not quote a carriage return in a name, and readers take it for a new row.
+    writer = csv.writer(table, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerows((reject.relative, reject.reason) for reject in rejects)
     write_file(path, table.getvalue().encode("utf-8", "backslashreplace"))
 

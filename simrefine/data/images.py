@@ -34,7 +34,8 @@ _ENCODING = {
 }
 
 # Damaged files are reported as ImageError; OpenCV would print each of them on the terminal a second time.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4 or 5
+_set_log_level(0)
 
 
 class ImageError(Exception):

@@ -33,9 +33,10 @@ class HistoryBuffer:
         return self.faces[rng.choice(self.count, n, replace=False)]
 
     def push(self, faces: np.ndarray, rng: np.random.Generator) -> None:
-        """Takes uint8 [n, h, w, c]: into free places first, then over random different ones."""
+        """Takes uint8 [n, h, w, c], n at most the capacity: into free places first, then over random old faces."""
         free = min(len(faces), len(self.faces) - self.count)
-        self.faces[self.count : self.count + free] = faces[:free]
+        old, rest = self.count, faces[free:]
+        self.faces[old : old + free] = faces[:free]
         self.count += free
-        rest = faces[free:]
-        self.faces[rng.choice(len(self.faces), len(rest), replace=False)] = rest
+        if len(rest):
+            self.faces[rng.choice(old, len(rest), replace=False)] = rest

@@ -34,13 +34,19 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
 
 
 def build_discriminator(name: str, channels: int, dtype: str, seed: int) -> keras.Model:
-    """A patch discriminator: [n, h, w, channels] to a list of logit maps [n, h', w', 2], one a patch size.
-
-    The last axis is (REAL, REFINED) of `models.losses`. The logits are linear.
-    """
+    """A patch discriminator; call it through `judge`. Its logits are linear."""
     conv = _convolutions(dtype, seed)
     picture = keras.Input((None, None, channels), name="picture")
     return keras.Model(picture, DISCRIMINATORS[name](picture, conv, dtype), name="discriminator")
+
+
+def judge(discriminator: keras.Model, pictures, training: bool = False) -> list:
+    """The discriminator's logit maps [n, h', w', 2], a list with one a patch size.
+
+    The last axis is (REAL, REFINED) of `models.losses`. Keras unwraps a list of one output; here it is always a list.
+    """
+    maps = discriminator(pictures, training=training)
+    return maps if isinstance(maps, list) else [maps]
 
 
 def resnet(x, options: RefinerOptions, conv, dtype: str):

@@ -23,7 +23,7 @@ from simrefine.models.losses import (
     patch_loss,
     self_regularisation,
 )
-from simrefine.models.networks import build_discriminator, build_refiner
+from simrefine.models.networks import build_discriminator, build_refiner, judge
 
 
 class StepBatch(NamedTuple):
@@ -128,7 +128,7 @@ class SimGAN:
 
         def loss():
             refined = self.refiner(synthetic, training=True)
-            logits = self.discriminator(augment(refined, draws, self.config.augmentation), training=True)
+            logits = judge(self.discriminator, augment(refined, draws, self.config.augmentation), training=True)
             realism = patch_loss(self._penalty, logits, says_refined=False)
             regularisation = self_regularisation(self._terms, self._lambdas, refined, synthetic)
             total = realism + regularisation
@@ -167,7 +167,7 @@ class SimGAN:
         pictures = augment(pictures, draws, self.config.augmentation)
 
         def loss():
-            logits = self.discriminator(pictures, training=True)
+            logits = judge(self.discriminator, pictures, training=True)
             on_fakes = [each[: n_refined + n_past] for each in logits]
             on_real = [each[n_refined + n_past :] for each in logits]
             total = (
@@ -202,11 +202,12 @@ class SimGAN:
         """The compiled part of `inspect`."""
         current = self.refiner(synthetic, training=False)
         average = self.average(synthetic, training=False)
-        judged = [[margin(logits) for logits in self.discriminator(each, training=False)] for each in (average, real, past)]
+        judged = [[margin(logits) for logits in judge(self.discriminator, each)] for each in (average, real, past)]
         return current, average, *judged
 
     def variables(self) -> dict[str, keras.Variable]:
-        """Every variable that training moves, under a name that is the same in every process."""
+        """Every variable that training moves, under a name that is the same in every process: Keras's own names
+        count the layers made so far in it."""
         owners = {
             "refiner": self.refiner,
             "average": self.average,
@@ -215,7 +216,7 @@ class SimGAN:
             "discriminator_optimizer": self.discriminator_optimizer,
         }
         return {
-            f"{owner}/{index:03d}.{variable.name}": variable
+            f"{owner}/{index:03d}": variable
             for owner, holder in owners.items()
             for index, variable in enumerate(holder.variables)
         }

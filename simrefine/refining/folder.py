@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -26,7 +26,8 @@ from simrefine.data.images import EXTENSIONS, ImageError, Picture, encode_pictur
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, temporary_name, write_file
 
-MANIFEST, REJECTS, COMPARE = "simrefine.json", "rejects.csv", "_compare"
+MANIFEST, REJECTS = "simrefine.json", "rejects.csv"  # at the top of the output folder
+COMPARE = PurePosixPath("_compare")  # below it, for pictures side by side
 MAX_BATCH_PIXELS = 2**22  # 32 pictures of 362 x 362: what a refiner needs per pixel is far more than the picture
 MAX_WAITING_PIXELS = 2**26  # of pictures whose batch is not full yet: 192 MiB of colour
 
@@ -127,8 +128,13 @@ def refine_folder(
         raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
     _check_places(folder, out)
     pictures, labels = _list_work(folder, out, exclude, copy)
-    jobs = [_plan(record, out) for record in pictures]
-    copies = [(record, mirrored(out, record.relative)) for record in labels]
+
+    @cache  # asked once per folder: a hundred thousand questions to a disk take their time
+    def place(parent: PurePosixPath) -> Path:
+        return mirrored(out, parent / "file").parent
+
+    jobs = [_plan(record, place) for record in pictures]
+    copies = [(record, place(record.relative.parent) / record.relative.name) for record in labels]
     _claim(out, refiner.fingerprint, strength, jobs if overwrite else None)
     todo = [job for job in jobs if not _is_done(job, compare)]
     rejects: list[Reject] = []
@@ -183,10 +189,9 @@ def refine_folder(
 
 
 def _check_places(folder: Path, out: Path) -> None:
-    inside, outside = folder.resolve(), out.resolve()
-    if inside == outside or (folder.exists() and out.exists() and folder.samefile(out)):
+    if folder.exists() and out.exists() and folder.samefile(out):
         raise UserError(f"the output folder {out} is the input folder", "name another folder for the output")
-    if inside.is_relative_to(outside):
+    if folder.resolve().is_relative_to(out.resolve()):
         raise UserError(
             f"the input folder {folder} lies inside the output folder {out}", "name another folder for the output"
         )
@@ -198,12 +203,14 @@ def _list_work(
     folder: Path, out: Path, exclude: Sequence[str], copy: Sequence[str]
 ) -> tuple[list[Record], list[Record]]:
     """The pictures to refine, and the files to copy."""
-    listing, outside = list_folder(folder, exclude, what="folder to refine"), out.resolve()
+    listing = list_folder(folder, exclude, what="folder to refine")
+    home, outside = folder.resolve(), out.resolve()
     pictures, labels = [], []
     for record in (*listing.pictures, *listing.others):
-        if record.path.resolve().is_relative_to(outside):  # `out` lies in `folder`, or a link leads there
+        real = record.path.resolve() if record.path.is_symlink() else home / record.relative
+        if real.is_relative_to(outside):  # `out` lies in `folder`, or a link leads there
             continue
-        if record.relative.parts[0] == COMPARE:
+        if record.relative.is_relative_to(COMPARE):
             raise UserError(
                 f"{record.path}: {COMPARE} is where side-by-side pictures go", f"rename it, or --exclude {COMPARE}"
             )
@@ -220,9 +227,9 @@ def _list_work(
     return pictures, labels
 
 
-def _plan(record: Record, out: Path) -> _Job:
-    beside = PurePosixPath(COMPARE, record.relative.with_name(record.relative.name + ".png"))
-    return _Job(record, mirrored(out, record.relative), mirrored(out, beside))
+def _plan(record: Record, place: Callable[[PurePosixPath], Path]) -> _Job:
+    parent, name = record.relative.parent, record.relative.name
+    return _Job(record, place(parent) / name, place(COMPARE / parent) / f"{name}.png")
 
 
 def _claim(out: Path, fingerprint: str, strength: float, redo: list[_Job] | None) -> None:

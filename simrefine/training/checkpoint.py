@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,19 @@ def read_refiner(path: Path) -> PublishedRefiner:
             "name the run folder of a training that has saved at least once",
         )
     about, arrays = _read(folder, "model", "weights")
-    options = {f"refiner.{key}": value for key, value in about["refiner"].items()}
-    # Through Config, so that a network from a file meets the same limits as one from a flag.
-    values = options | {"data.channels": about["channels"], "data.size": about["size"]}
+    try:
+        # Through Config, so that a network from a file meets the same limits as one from a flag.
+        values = {f"refiner.{key}": value for key, value in about["refiner"].items()}
+        values |= {"data.channels": about["channels"], "data.size": about["size"]}
+        step = int(about["step"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder / 'model.json'} is damaged: {error}", "publish it again: resume the run") from error
     config = Config.load(values=values, environment={})
     return PublishedRefiner(
         options=config.refiner,
         channels=config.data.channels,
         size=config.data.size,
-        step=int(about["step"]),
+        step=step,
         weights=[arrays[name] for name in sorted(arrays)],
         fingerprint=about["sha256"],
     )
@@ -128,14 +133,12 @@ def assign(variables: list, values: list[np.ndarray], source: Path) -> None:
     Raises:
         UserError: the arrays belong to another architecture.
     """
-    ours = [tuple(variable.shape) for variable in variables]
-    theirs = [value.shape for value in values]
-    if ours != theirs:
-        first = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
-        mine = f"{len(ours)} arrays" if first >= len(ours) else f"array {first} as {ours[first]}"
-        found = f"{len(theirs)} arrays" if first >= len(theirs) else f"{theirs[first]}"
+    wanted, found = [tuple(variable.shape) for variable in variables], [value.shape for value in values]
+    if wanted != found:
+        pairs = zip_longest(wanted, found)
+        index, (mine, theirs) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
         raise UserError(
-            f"{source} is of another architecture: the network wants {mine}, the file has {found}",
+            f"{source} is of another architecture: as array {index} the network has {mine}, the file {theirs}",
             "use the configuration it was trained with (config.toml beside it)",
         )
     for variable, value in zip(variables, values, strict=True):
@@ -154,7 +157,7 @@ def _publish(
     with publishing_folder(folder) as temporary:
         file = temporary / f"{arrays_name or about_name}.safetensors"
         try:
-            save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, file)
+            save_file({name: np.asarray(value, order="C") for name, value in arrays.items()}, file)
         except SafetensorError as error:  # it wraps the disk's own error into text
             raise UserError(
                 f"cannot write {folder}: {error}", "free some space and continue with --resume: older files are kept"

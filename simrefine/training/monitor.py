@@ -46,9 +46,9 @@ class Monitor:
         self._health = Health()
 
     def __enter__(self) -> "Monitor":
-        self._log = open(self._run / "log.txt", "a", encoding="utf-8")  # noqa: SIM115 closed in __exit__
+        self._log = open(self._run / "log.txt", "a", encoding="utf-8")
         _forget_lines_from(self._run / "metrics.jsonl", self._first)
-        self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 closed in __exit__
+        self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")
         self._events = EventFileWriter(str(self._run / "tensorboard"))
         if self._first:  # TensorBoard then drops what a killed process wrote past its last checkpoint
             session = SessionLog(status=SessionLog.START)

@@ -306,10 +306,10 @@ def _stop_on_nan(numbers: dict[str, float], step: int, run: Path, saved: int) ->
 
 
 def _save(gan: SimGAN, config: Config, run: Path, step: int) -> None:
-    arrays = {name: np.asarray(variable) for name, variable in gan.variables().items()}
+    arrays = {name: variable.numpy() for name, variable in gan.variables().items()}
     arrays |= {"history/faces": gan.history.faces[: gan.history.count]}
     save_checkpoint(run / "checkpoints", step, arrays, config.monitor.keep_checkpoints)
-    publish_refiner(run / "refiner", config, step, [np.asarray(variable) for variable in gan.average.variables])
+    publish_refiner(run / "refiner", config, step, [variable.numpy() for variable in gan.average.variables])
 
 
 def _restore(gan: SimGAN, checkpoint: Checkpoint) -> None:

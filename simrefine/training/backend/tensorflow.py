@@ -6,6 +6,7 @@ A second backend is a second module with these names: `minimise`, `compile_step`
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -63,10 +64,8 @@ def describe_device() -> str:
 def use_device() -> None:
     """Makes TensorFlow take GPU memory as it needs it, not all of it at once, so that others can work beside it."""
     for gpu in tf.config.list_physical_devices("GPU"):
-        try:
+        with suppress(RuntimeError):  # the GPU is in use by this process already; its setting stands
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:
-            pass  # the GPU is in use by this process already; its setting stands
 
 
 def resolve_precision(precision: str) -> str:

@@ -1,0 +1,121 @@
+"""The networks are the published ones, start where they should and treat every patch alike."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import tiny_config
+
+from simrefine.models.losses import margin
+from simrefine.models.networks import DISCRIMINATORS, REFINERS, build_discriminator, build_refiner, judge
+
+CHANNELS = (1, 3)
+
+
+def refiner(name, channels=3, **options):
+    config = tiny_config(refiner__name=name, data__channels=channels, **options)
+    return build_refiner(config.refiner, channels, "float32", seed=0)
+
+
+def random_pictures(n, size, channels, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (n, size, size, channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", REFINERS)
+def test_a_new_residual_refiner_is_the_identity(name, channels):
+    pictures = random_pictures(2, 16, channels)
+    np.testing.assert_array_equal(refiner(name, channels)(pictures), pictures)
+
+
+@pytest.mark.parametrize("name", REFINERS)
+def test_a_refiner_that_draws_the_face_itself_does_not_start_as_the_identity(name):
+    pictures = random_pictures(2, 16, 3)
+    refined = np.asarray(refiner(name, refiner__residual=False)(pictures))
+    assert np.abs(refined - pictures).mean() > 0.05 and np.abs(refined).max() <= 1
+
+
+@pytest.mark.parametrize("name", REFINERS)
+def test_a_residual_never_changes_more_than_its_bound(name):
+    network = refiner(name, refiner__bound=0.25)
+    for variable in network.variables:
+        variable.assign(np.random.default_rng(0).normal(0, 5, variable.shape))
+    pictures = random_pictures(2, 16, 3)
+    change = np.abs(np.asarray(network(pictures)) - pictures)
+    assert 0.2 < change.max() <= 0.2501
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_logits_are_two_linear_numbers_a_patch(name, channels):
+    network = build_discriminator(name, channels, "float32", seed=0)
+    for logits in judge(network, random_pictures(4, 64, channels)):
+        assert logits.shape[-1] == 2 and logits.dtype == "float32"
+        assert np.asarray(logits).min() < 0 < np.asarray(logits).max(), "a (leaky) ReLU on the logits"
+
+
+@pytest.mark.parametrize("name", [*REFINERS, *DISCRIMINATORS])
+def test_no_network_has_batch_norm_or_a_transposed_convolution(name):
+    network = refiner(name) if name in REFINERS else build_discriminator(name, 3, "float32", 0)
+    assert not [each for each in network.layers if isinstance(each, keras.layers.BatchNormalization)]
+    assert not [each for each in network.layers if isinstance(each, keras.layers.Conv2DTranspose)]
+
+
+@pytest.mark.parametrize(
+    ("name", "patches"),
+    [("eyes", [23]), ("hands", [71]), ("multiscale", [22, 70])],
+    ids=["eyes", "hands", "multiscale"],
+)
+def test_each_decision_sees_the_stated_patch(name, patches):
+    network = build_discriminator(name, 1, "float32", seed=0)
+    # Many pictures, because a max-pooling or a ReLU lets only some of them through.
+    pictures = tf.constant(random_pictures(24, 160, 1))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(pictures)
+        middles = [maps[:, maps.shape[1] // 2, maps.shape[2] // 2, 0] for maps in judge(network, pictures)]
+    for middle, patch in zip(middles, patches, strict=True):
+        seen = np.abs(tape.gradient(middle, pictures).numpy()).sum(axis=(0, 1, 3)) > 0
+        assert seen.sum() == patch
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_a_change_in_one_corner_moves_the_decisions_of_that_corner_only(name):
+    # The ports that flattened [n, 2, h, w] paired neighbouring places as if they were the two classes.
+    network = build_discriminator(name, 3, "float32", seed=0)
+    plain = random_pictures(1, 160, 3)
+    changed = plain.copy()
+    changed[:, :8, :8] = -changed[:, :8, :8]
+    for before, after in zip(judge(network, plain), judge(network, changed), strict=True):
+        moved = np.abs(np.asarray(margin(after) - margin(before)))[0]
+        half = len(moved) // 2
+        assert moved[0, 0] > 0 and moved[half:].max() < 1e-5 and moved[:, half:].max() < 1e-5
+
+
+def test_the_papers_networks_have_the_papers_number_of_weights():
+    config = tiny_config(refiner__name="resnet", refiner__width=64, refiner__blocks=4, data__channels=1)
+    assert round(build_refiner(config.refiner, 1, "float32", 0).count_params(), -3) == 296_000
+    assert round(build_discriminator("eyes", 1, "float32", 0).count_params(), -3) == 76_000
+    assert round(build_discriminator("hands", 1, "float32", 0).count_params(), -3) == 178_000
+
+
+@pytest.mark.parametrize("name", REFINERS)
+def test_bfloat16_layers_end_in_a_float32_picture(name):
+    config = tiny_config(refiner__name=name)
+    network = build_refiner(config.refiner, 3, "mixed_bfloat16", seed=0)
+    assert network(random_pictures(1, 16, 3)).dtype == "float32"
+    assert {layer.compute_dtype for layer in network.layers if isinstance(layer, keras.layers.Conv2D)} == {
+        "bfloat16",
+        "float32",
+    }
+
+
+@pytest.mark.parametrize("name", REFINERS)
+def test_the_same_seed_gives_the_same_weights_and_layers_differ(name):
+    one, other, another = (
+        build_refiner(tiny_config(refiner__name=name).refiner, 3, "float32", seed) for seed in (0, 0, 1)
+    )
+    kernels = [np.asarray(v) for v in one.variables if v.name == "kernel"][:-1]  # the last is zero
+    for a, b, c in zip(kernels, other.variables[::2], another.variables[::2], strict=False):
+        np.testing.assert_array_equal(a, b)
+        assert (a != np.asarray(c)).any()
+    assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)

@@ -1,0 +1,567 @@
+"""What a user may rely on when a folder is refined: nothing lost, nothing mixed, nothing half, nothing outside."""
+
+import csv
+import errno
+import json
+import os
+import threading
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+import pytest
+
+from simrefine.data.images import Picture, decode_picture, encode_picture, read_picture
+from simrefine.errors import UserError
+from simrefine.refining import folder as folder_module
+from simrefine.refining.folder import MANIFEST, REJECTS, refine_folder
+
+
+class Brighter:
+    """Adds ten gray levels, and remembers the shapes of its batches."""
+
+    def __init__(self, channels=3, fingerprint="f" * 64, fail_at=None, fault=RuntimeError):
+        self.channels, self.fingerprint, self.size = channels, fingerprint, 64
+        self.shapes, self._fail_at, self._fault = [], fail_at, fault
+
+    def __call__(self, images):
+        assert images.dtype == np.uint8
+        if len(self.shapes) == self._fail_at:
+            raise self._fault("stopped here")
+        self.shapes.append(images.shape)
+        return images + np.uint8(10)
+
+
+def picture(height=20, width=24, channels=3, seed=0):
+    """Noise that stays in range when ten is added."""
+    return np.random.default_rng(seed).integers(0, 240, (height, width, channels), dtype=np.uint8)
+
+
+def put(path, pixels=None, alpha=None, extension=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = picture() if pixels is None else pixels
+    path.write_bytes(encode_picture(Picture(pixels, alpha), extension or path.suffix))
+    return path
+
+
+def pixels_of(path):
+    return read_picture(path).pixels
+
+
+def tree(folder):
+    """Every file below `folder`, hidden ones too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+def rejects_in(out):
+    with open(out / REJECTS, newline="", encoding="utf-8") as file:
+        return dict(list(csv.reader(file))[1:])
+
+
+def accounts_balance(summary):
+    return summary.written + summary.skipped + summary.rejected == summary.found
+
+
+@pytest.fixture
+def renders(tmp_path):
+    """Three pictures of two sizes with labels."""
+    folder = tmp_path / "renders"
+    put(folder / "a.png")
+    put(folder / "sub" / "a.png", picture(seed=1))
+    put(folder / "sub" / "deep" / "b.bmp", picture(31, 17))
+    (folder / "labels.json").write_bytes(b'{"a.png": [1, 2]}\r\n')
+    (folder / "sub" / "a.pts").write_bytes(bytes(range(256)))
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def test_tree_names_and_labels_are_mirrored(renders, out):
+    summary = refine_folder(Brighter(), renders, out)
+    assert tree(out) == sorted([*tree(renders), MANIFEST, REJECTS])
+    for name in ("a.png", "sub/a.png", "sub/deep/b.bmp"):
+        np.testing.assert_array_equal(pixels_of(out / name), pixels_of(renders / name) + 10)
+    for name in ("labels.json", "sub/a.pts"):
+        assert (out / name).read_bytes() == (renders / name).read_bytes()
+    assert (summary.found, summary.written, summary.skipped, summary.rejected) == (3, 3, 0, 0)
+    assert (summary.labels_copied, summary.labels_rejected) == (2, 0)
+    assert summary.sizes == {(20, 24): 2, (31, 17): 1}
+    assert summary.mean_change == 10
+    assert summary.rejects_csv == out / REJECTS
+    assert rejects_in(out) == {}
+
+
+def test_the_input_is_left_exactly_as_it_was(renders, out):
+    before = {name: ((renders / name).read_bytes(), (renders / name).stat().st_mtime_ns) for name in tree(renders)}
+    refine_folder(Brighter(), renders, out, compare=True)
+    assert {n: ((renders / n).read_bytes(), (renders / n).stat().st_mtime_ns) for n in tree(renders)} == before
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.JPEG", "a.bmp", "a.webp"])
+def test_the_format_is_kept(tmp_path, out, name):
+    source = put(tmp_path / "in" / name)
+    refine_folder(Brighter(), tmp_path / "in", out)
+    content = (out / name).read_bytes()
+    assert content[:2] == source.read_bytes()[:2]
+    assert decode_picture(content).pixels.shape == (20, 24, 3)
+
+
+def test_equal_stems_do_not_collide(tmp_path, out):
+    for seed, name in enumerate(["a.png", "a.bmp", "a.webp", "a.jpg"]):
+        put(tmp_path / "in" / name, picture(seed=seed))
+    summary = refine_folder(Brighter(), tmp_path / "in", out, compare=True)
+    assert summary.written == 4
+    for name in ("a.png", "a.bmp", "a.webp"):
+        np.testing.assert_array_equal(pixels_of(out / name), pixels_of(tmp_path / "in" / name) + 10)
+        np.testing.assert_array_equal(pixels_of(out / "_compare" / f"{name}.png")[:, 24:], pixels_of(out / name))
+
+
+def test_any_name_is_kept(tmp_path, out):
+    names = ["two words.png", "two\nlines.png", 'it\'s "q".png', "-rf.png", "ü 顔.png", "%d$(x)*.png"]
+    names += ["n" * 251 + ".png", os.fsdecode(b"latin-\xff.png")]
+    for name in names:
+        put(tmp_path / "in" / "a folder\n" / name)
+    summary = refine_folder(Brighter(), tmp_path / "in", out)
+    assert summary.written == len(names)
+    assert set(tree(out)) == {MANIFEST, REJECTS, *(f"a folder\n/{name}" for name in names)}
+
+
+def test_a_name_too_long_for_its_comparison_stops_nothing_else(tmp_path, out):
+    long = put(tmp_path / "in" / ("n" * 251 + ".png")).name
+    put(tmp_path / "in" / "z.png")
+    summary = refine_folder(Brighter(), tmp_path / "in", out, compare=True)
+    assert (summary.written, summary.rejected) == (1, 1)
+    assert "too long" in rejects_in(out)[long]
+
+
+def test_odd_sizes_come_back_in_the_same_size_and_batches_hold_one_size(tmp_path, out):
+    sizes = [(1, 1), (1, 50), (33, 7), (64, 64), (7, 33)]
+    for number in range(15):
+        put(tmp_path / "in" / f"{number:02}.png", picture(*sizes[number % 5], seed=number))
+    refiner = Brighter()
+    summary = refine_folder(refiner, tmp_path / "in", out, batch_size=2)
+    assert summary.written == 15
+    for number in range(15):
+        name = f"{number:02}.png"
+        np.testing.assert_array_equal(pixels_of(out / name), pixels_of(tmp_path / "in" / name) + 10)
+    assert sorted(refiner.shapes) == sorted((n, *size, 3) for size in sizes for n in (2, 1))
+
+
+def test_gray_meets_a_colour_refiner_and_stays_gray(tmp_path, out):
+    put(tmp_path / "in" / "gray.png", picture(channels=1))
+    put(tmp_path / "in" / "colour.png", picture(channels=3))
+    refiner = Brighter(channels=3)
+    refine_folder(refiner, tmp_path / "in", out)
+    assert refiner.shapes == [(2, 20, 24, 3)]
+    assert pixels_of(out / "gray.png").shape == (20, 24, 1)
+    np.testing.assert_array_equal(pixels_of(out / "gray.png"), picture(channels=1) + 10)
+
+
+def test_colour_meets_a_gray_refiner_and_every_channel_moves_alike(tmp_path, out):
+    bright = picture()
+    bright[0, 0] = (255, 100, 100)  # the red goes out of range
+    put(tmp_path / "in" / "a.png", bright)
+    refiner = Brighter(channels=1)
+    refine_folder(refiner, tmp_path / "in", out)
+    assert refiner.shapes == [(1, 20, 24, 1)]
+    np.testing.assert_array_equal(pixels_of(out / "a.png"), np.clip(bright.astype(int) + 10, 0, 255))
+
+
+def test_alpha_passes_through(tmp_path, out):
+    alpha = np.random.default_rng(3).integers(1, 255, (20, 24), dtype=np.uint8)
+    for name in ("a.png", "a.webp"):
+        put(tmp_path / "in" / name, alpha=alpha)
+    refine_folder(Brighter(), tmp_path / "in", out)
+    for name in ("a.png", "a.webp"):
+        np.testing.assert_array_equal(read_picture(out / name).alpha, alpha)
+        np.testing.assert_array_equal(read_picture(out / name).pixels, picture() + 10)
+
+
+@pytest.mark.parametrize(("strength", "change"), [(0, 0), (0.5, 5), (1, 10)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_strength_scales_the_change(tmp_path, out, strength, change, channels):
+    put(tmp_path / "in" / "a.png")
+    summary = refine_folder(Brighter(channels), tmp_path / "in", out, strength=strength)
+    np.testing.assert_array_equal(pixels_of(out / "a.png"), picture() + change)
+    assert summary.mean_change == change
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_a_strength_out_of_range_is_a_user_error(renders, out, strength):
+    with pytest.raises(UserError, match="strength"):
+        refine_folder(Brighter(), renders, out, strength=strength)
+    assert not out.exists()
+
+
+def test_compare_shows_raw_beside_refined(renders, out):
+    refine_folder(Brighter(), renders, out, compare=True)
+    beside = pixels_of(out / "_compare" / "sub" / "deep" / "b.bmp.png")
+    raw = pixels_of(renders / "sub" / "deep" / "b.bmp")
+    np.testing.assert_array_equal(beside, np.concatenate([raw, raw + 10], axis=1))
+
+
+def test_masks_named_by_copy_are_labels(tmp_path, out):
+    put(tmp_path / "in" / "a.png")
+    mask = put(tmp_path / "in" / "masks" / "a.png", picture(channels=1))
+    damaged = tmp_path / "in" / "masks" / "b.png"
+    damaged.write_bytes(b"no picture, but no business of ours")
+    summary = refine_folder(Brighter(), tmp_path / "in", out, copy=["masks"])
+    assert (summary.found, summary.written, summary.labels_copied) == (1, 1, 2)
+    assert (out / "masks" / "a.png").read_bytes() == mask.read_bytes()
+    assert (out / "masks" / "b.png").read_bytes() == damaged.read_bytes()
+
+
+def test_what_is_excluded_is_neither_refined_nor_copied(renders, out):
+    summary = refine_folder(Brighter(), renders, out, exclude=["sub"])
+    assert (summary.found, summary.labels_copied) == (1, 1)
+    assert not (out / "sub").exists()
+
+
+def test_a_rerun_touches_nothing_that_is_done(renders, out):
+    refine_folder(Brighter(), renders, out, compare=True)
+    before = {n: ((out / n).stat().st_ino, (out / n).stat().st_mtime_ns) for n in tree(out) if n != REJECTS}
+    refiner = Brighter()
+    summary = refine_folder(refiner, renders, out, compare=True)
+    assert {n: ((out / n).stat().st_ino, (out / n).stat().st_mtime_ns) for n in tree(out) if n != REJECTS} == before
+    assert refiner.shapes == []
+    assert (summary.skipped, summary.written, summary.labels_copied, summary.mean_change) == (3, 0, 0, 0)
+
+
+def test_a_rerun_does_only_what_is_missing(renders, out):
+    refine_folder(Brighter(), renders, out)
+    (out / "sub" / "a.png").unlink()
+    put(renders / "new.png", picture(seed=9))
+    kept = (out / "a.png").stat().st_ino
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.found, summary.skipped, summary.written) == (4, 2, 2)
+    assert (out / "a.png").stat().st_ino == kept
+    np.testing.assert_array_equal(pixels_of(out / "sub" / "a.png"), pixels_of(renders / "sub" / "a.png") + 10)
+
+
+def test_a_rerun_with_compare_adds_the_missing_comparisons(renders, out):
+    refine_folder(Brighter(), renders, out)
+    assert refine_folder(Brighter(), renders, out, compare=True).written == 3
+    (out / "_compare" / "a.png.png").unlink()
+    assert refine_folder(Brighter(), renders, out, compare=True).written == 1
+    assert (out / "_compare" / "a.png.png").exists()
+
+
+def test_a_changed_label_is_copied_again(renders, out):
+    refine_folder(Brighter(), renders, out)
+    changed = b'{"a.png": [9, 2]}\r\n'  # as long as before, and dated like the copy
+    (renders / "labels.json").write_bytes(changed)
+    times = (out / "labels.json").stat()
+    os.utime(renders / "labels.json", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert refine_folder(Brighter(), renders, out).labels_copied == 1
+    assert (out / "labels.json").read_bytes() == changed
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
+def test_a_stop_midway_leaves_only_complete_files_and_a_rerun_finishes(tmp_path, out, fault):
+    names = [f"{number:02}.png" for number in range(20)]
+    for number, name in enumerate(names):
+        put(tmp_path / "in" / name, picture(seed=number))
+    threads = threading.active_count()
+    with pytest.raises(fault):
+        refine_folder(Brighter(fail_at=3, fault=fault), tmp_path / "in", out, batch_size=2, threads=2)
+    assert threading.active_count() == threads
+    done = [name for name in tree(out) if name != MANIFEST]
+    assert set(done) <= set(names)  # no temporary file either
+    assert len(done) <= 6
+    for name in done:
+        np.testing.assert_array_equal(pixels_of(out / name), pixels_of(tmp_path / "in" / name) + 10)
+    summary = refine_folder(Brighter(), tmp_path / "in", out, batch_size=2)
+    assert (summary.skipped, summary.written) == (len(done), 20 - len(done))
+    for name in names:
+        np.testing.assert_array_equal(pixels_of(out / name), pixels_of(tmp_path / "in" / name) + 10)
+
+
+def test_a_bad_file_stops_nothing_and_is_named(renders, out):
+    (renders / "bad.png").write_bytes(b"")
+    (renders / "sub" / "half.jpg").write_bytes(encode_picture(Picture(picture()), ".jpg")[:-300])
+    (renders / "dead.png").symlink_to("nowhere")
+    (renders / "text.webp").write_text("not a picture")
+    put(renders / "clear.jpg", alpha=np.zeros((20, 24), np.uint8), extension=".png")
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.found, summary.written, summary.rejected) == (8, 3, 5)
+    rejects = rejects_in(out)
+    assert list(rejects) == ["bad.png", "clear.jpg", "dead.png", "sub/half.jpg", "text.webp"]
+    assert rejects["bad.png"] == "empty file"
+    assert "truncated JPEG" in rejects["sub/half.jpg"]
+    assert "transparency" in rejects["clear.jpg"]
+    assert not (out / "bad.png").exists()
+
+
+def test_accounts_balance_over_reruns(renders, out):
+    (renders / "bad.png").write_bytes(b"")
+    for _ in range(2):
+        summary = refine_folder(Brighter(), renders, out)
+        assert accounts_balance(summary)
+        assert (summary.found, summary.rejected) == (4, 1)
+        assert list(rejects_in(out)) == ["bad.png"]
+    (renders / "bad.png").unlink()
+    refine_folder(Brighter(), renders, out)
+    assert rejects_in(out) == {}
+
+
+def test_a_label_that_cannot_be_copied_is_named_and_counted_apart(renders, out):
+    (out / "labels.json").mkdir(parents=True)
+    (out / MANIFEST).write_text(json.dumps({"format": 1, "refiner": "f" * 64, "strength": 1.0}))
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.labels_copied, summary.labels_rejected, summary.rejected) == (1, 1, 0)
+    assert accounts_balance(summary)
+    assert "cannot be copied" in rejects_in(out)["labels.json"]
+
+
+def test_a_folder_where_an_output_belongs_costs_that_output_only(renders, out):
+    refine_folder(Brighter(), renders, out)
+    (out / "a.png").unlink()
+    (out / "a.png").mkdir()
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.skipped, summary.rejected) == (2, 1)
+    assert "cannot be written" in rejects_in(out)["a.png"]
+
+
+@pytest.mark.parametrize("change", [{"refiner": Brighter(fingerprint="0" * 64)}, {"strength": 0.5}])
+def test_results_of_two_refiners_or_strengths_are_never_mixed(renders, out, change):
+    refine_folder(Brighter(), renders, out)
+    (out / "a.png").unlink()
+    options = {"refiner": Brighter(), **change}
+    with pytest.raises(UserError, match=r"another refiner or strength.*--out.*--overwrite"):
+        refine_folder(folder=renders, out=out, **options)
+    assert not (out / "a.png").exists()
+    summary = refine_folder(folder=renders, out=out, overwrite=True, **options)
+    assert (summary.skipped, summary.written) == (0, 3)
+    assert refine_folder(folder=renders, out=out, **options).skipped == 3
+
+
+def test_an_overwrite_that_stops_midway_leaves_nothing_of_the_first_refiner(renders, out):
+    refine_folder(Brighter(), renders, out, compare=True)
+    with pytest.raises(RuntimeError):
+        refine_folder(Brighter(fingerprint="new", fail_at=0), renders, out, overwrite=True)
+    assert refine_folder(Brighter(fingerprint="new"), renders, out, compare=True).written == 3
+
+
+def test_an_overwrite_without_compare_leaves_no_stale_comparison(renders, out):
+    refine_folder(Brighter(), renders, out, compare=True)
+    refine_folder(Brighter(), renders, out, strength=0, overwrite=True)
+    assert refine_folder(Brighter(), renders, out, strength=0, compare=True).written == 3
+    beside = pixels_of(out / "_compare" / "a.png.png")
+    np.testing.assert_array_equal(beside[:, :24], beside[:, 24:])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2, "refiner": "x", "strength": 1}'])
+def test_a_manifest_that_is_not_ours_is_a_user_error(renders, out, content):
+    out.mkdir()
+    (out / MANIFEST).write_text(content)
+    with pytest.raises(UserError, match="overwrite"):
+        refine_folder(Brighter(), renders, out)
+
+
+def test_a_strangers_folder_is_not_written_into_unless_asked(renders, out):
+    out.mkdir()
+    (out / ".DS_Store").touch()
+    (out / "thesis.tex").write_text("two years of work")
+    with pytest.raises(UserError, match="did not write"):
+        refine_folder(Brighter(), renders, out)
+    assert tree(out) == [".DS_Store", "thesis.tex"]
+    refine_folder(Brighter(), renders, out, overwrite=True)
+    assert (out / "thesis.tex").read_text() == "two years of work"
+
+
+def test_an_empty_folder_and_one_with_hidden_files_are_welcome(renders, out):
+    out.mkdir()
+    (out / ".DS_Store").touch()
+    assert refine_folder(Brighter(), renders, out).written == 3
+
+
+def test_the_input_folder_is_no_output_folder(renders, tmp_path):
+    (tmp_path / "alias").symlink_to(renders)
+    before = tree(renders)
+    for out in (renders, tmp_path / "alias", renders / "sub" / "..", tmp_path):
+        reason = "lies inside the output folder" if out == tmp_path else "is the input folder"
+        with pytest.raises(UserError, match=reason):
+            refine_folder(Brighter(), renders, out, overwrite=True)
+    with pytest.raises(UserError, match="output folder"):
+        refine_folder(Brighter(), tmp_path / "alias", tmp_path, overwrite=True)
+    assert tree(renders) == before
+
+
+def test_an_output_folder_that_is_a_file_is_a_user_error(renders, out):
+    out.write_text("a file")
+    with pytest.raises(UserError, match="is a file"):
+        refine_folder(Brighter(), renders, out, overwrite=True)
+    assert out.read_text() == "a file"
+
+
+def test_an_output_folder_inside_the_input_is_not_read(renders):
+    out = renders / "sub" / "refined"
+    assert refine_folder(Brighter(), renders, out).written == 3
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.found, summary.skipped, summary.labels_copied) == (3, 3, 0)
+    assert not (out / "sub" / "refined").exists()
+
+
+def test_links_in_the_output_are_replaced_and_never_written_through(renders, out):
+    out.mkdir()
+    (out / "sub").mkdir()
+    (out / MANIFEST).write_text(json.dumps({"format": 1, "refiner": "f" * 64, "strength": 1.0}))
+    (out / "a.png").symlink_to(renders / "a.png")
+    (out / "labels.json").symlink_to(renders / "labels.json")
+    os.link(renders / "sub" / "a.pts", out / "sub" / "a.pts")
+    before = {name: (renders / name).read_bytes() for name in tree(renders)}
+    refine_folder(Brighter(), renders, out)
+    assert not (out / "a.png").is_symlink()
+    assert not (out / "labels.json").is_symlink()
+    np.testing.assert_array_equal(pixels_of(out / "a.png"), pixels_of(renders / "a.png") + 10)
+    os.remove(out / "sub" / "a.png")
+    os.link(renders / "sub" / "a.png", out / "sub" / "a.png")
+    refine_folder(Brighter(), renders, out, overwrite=True)
+    np.testing.assert_array_equal(pixels_of(out / "sub" / "a.png"), pixels_of(renders / "sub" / "a.png") + 10)
+    assert {name: (renders / name).read_bytes() for name in tree(renders)} == before
+
+
+@pytest.mark.parametrize("name", ["sub", "_compare"])
+def test_a_linked_folder_in_the_output_that_leads_outside_is_a_user_error(renders, out, tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    out.mkdir()
+    (out / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="outside the output folder"):
+        refine_folder(Brighter(), renders, out, overwrite=True, compare=True)
+    assert tree(tmp_path / "elsewhere") == []
+
+
+def test_an_input_link_into_the_output_folder_is_not_read(renders, out):
+    refine_folder(Brighter(), renders, out)
+    (renders / "again.png").symlink_to(out / "a.png")
+    assert refine_folder(Brighter(), renders, out).found == 3
+
+
+def test_a_refined_folder_can_be_refined_again_without_its_own_papers(renders, out, tmp_path):
+    refine_folder(Brighter(), renders, out)
+    refine_folder(Brighter(fingerprint="second"), out, tmp_path / "twice")
+    assert json.loads((tmp_path / "twice" / MANIFEST).read_text())["refiner"] == "second"
+    np.testing.assert_array_equal(pixels_of(tmp_path / "twice" / "a.png"), picture() + 20)
+    refine_folder(Brighter(), renders, tmp_path / "compared", compare=True)
+    with pytest.raises(UserError, match="--exclude _compare"):
+        refine_folder(Brighter(), tmp_path / "compared", tmp_path / "thrice")
+    assert refine_folder(Brighter(), tmp_path / "compared", tmp_path / "thrice", exclude=["_compare"]).written == 3
+
+
+def test_a_folder_without_pictures_is_a_user_error_that_names_the_patterns(tmp_path, out):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(UserError, match=r"in holds no picture \(\.bmp, \.jpeg, \.jpg, \.png, \.webp\)"):
+        refine_folder(Brighter(), tmp_path / "in", out)
+    put(tmp_path / "in" / "a.png")
+    put(tmp_path / "in" / "masks" / "a.png")
+    with pytest.raises(UserError, match=r"apart from a\.png, masks"):
+        refine_folder(Brighter(), tmp_path / "in", out, exclude=["a.png"], copy=["masks"])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("what", ["pictures", "labels"])
+def test_a_full_disk_stops_the_run_and_keeps_what_is_done(renders, out, monkeypatch, what):
+    (renders / "z.png").write_bytes((renders / "a.png").read_bytes())
+    calls, fsync = [], os.fsync
+    allowed = 4 if what == "pictures" else 1  # the manifest, two labels, a picture
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > allowed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        patch.setattr(folder_module, "write_rejects", lambda *_: pytest.fail("went on"))
+        with pytest.raises(UserError, match=r"No space left on device.*what is finished is kept"):
+            refine_folder(Brighter(), renders, out, batch_size=1, threads=1)
+    left = tree(out)
+    assert not [name for name in left if "tmp" in name]
+    assert len(left) == allowed
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.skipped, summary.written) == ((1, 3) if what == "pictures" else (0, 4))
+
+
+def test_progress_counts_up_to_everything_found_from_the_calling_thread(renders, out):
+    (renders / "bad.png").write_bytes(b"")
+    calls = []
+
+    def progress(done, found):
+        calls.append((done, found, threading.get_ident()))
+
+    for _ in range(2):
+        calls.clear()
+        refine_folder(Brighter(), renders, out, progress=progress)
+        assert calls[-1][:2] == (4, 4)
+        assert [done for done, _, _ in calls] == sorted(done for done, _, _ in calls)
+        assert {thread for _, _, thread in calls} == {threading.get_ident()}
+    calls.clear()
+    refine_folder(Brighter(), renders, out, exclude=["bad.png"], progress=progress)
+    assert [call[:2] for call in calls] == [(3, 3)]  # nothing left to do is said too
+
+
+def test_pictures_that_wait_for_their_batch_are_bounded(tmp_path, out, monkeypatch):
+    for number in range(30):
+        put(tmp_path / "in" / f"{number:02}.png", picture(10, 10 + number))
+    put(tmp_path / "in" / "zz.png", picture(90, 90))
+    monkeypatch.setattr(folder_module, "MAX_WAITING_PIXELS", 1000)
+    monkeypatch.setattr(folder_module, "MAX_BATCH_PIXELS", 4000)
+    waiting, taken = 0, []
+
+    def jobs():
+        nonlocal waiting
+        for path in sorted((tmp_path / "in").iterdir()):
+            record = folder_module.Record(path, PurePosixPath(path.name))
+            job = folder_module._read(folder_module._plan(record, out.joinpath))
+            waiting += job.size[0] * job.size[1]
+            yield job
+
+    for batch in folder_module._by_size(jobs(), 32):
+        taken += batch
+        waiting -= sum(job.size[0] * job.size[1] for job in batch)
+        assert waiting <= 1000
+    assert len(taken) == 31
+
+
+def test_full_batches_make_room_for_the_next(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(folder_module, "MAX_WAITING_PIXELS", 1000)
+    for number in range(40):
+        put(tmp_path / "in" / f"{number:02}.png", picture(10, 10, seed=number))
+    refiner = Brighter()
+    refine_folder(refiner, tmp_path / "in", out, batch_size=4)
+    assert refiner.shapes == [(4, 10, 10, 3)] * 10
+
+
+def test_a_batch_of_large_pictures_is_small(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(folder_module, "MAX_BATCH_PIXELS", 3 * 20 * 24)
+    for number in range(7):
+        put(tmp_path / "in" / f"{number}.png", picture(seed=number))
+    put(tmp_path / "in" / "large.png", picture(100, 100))
+    refiner = Brighter()
+    assert refine_folder(refiner, tmp_path / "in", out).written == 8
+    assert sorted(shape[:2] for shape in refiner.shapes) == [(1, 20), (1, 100), (3, 20), (3, 20)]
+
+
+def test_reading_does_not_run_away_from_the_refiner(tmp_path, out, monkeypatch):
+    for number in range(40):
+        put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
+    read, lead = [], []
+    original = folder_module.read_picture
+    monkeypatch.setattr(folder_module, "read_picture", lambda path: read.append(path) or original(path))
+
+    class Slow(Brighter):
+        def __call__(self, images):
+            lead.append(len(read) - 2 * len(self.shapes))
+            return super().__call__(images)
+
+    refine_folder(Slow(), tmp_path / "in", out, batch_size=2, threads=2)
+    assert max(lead) <= 2 * (2 + 2) + 2  # what is read ahead, and the batch itself
+
+
+def test_opencv_is_not_asked_to_write_files(renders, out, monkeypatch):
+    monkeypatch.setattr(cv2, "imwrite", lambda *_: pytest.fail("imwrite is not atomic"))
+    assert refine_folder(Brighter(), renders, out).written == 3

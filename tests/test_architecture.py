@@ -1,0 +1,60 @@
+"""The rooms of the house, and the one direction in which they know each other."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simrefine
+
+PACKAGE = Path(simrefine.__file__).parent
+FLOW = ["errors", "files", "config", "data", "models", "training", "refining", "cli"]
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_the_flow_only(path):
+    for name in imported_modules(path):
+        if name.startswith("simrefine."):
+            assert FLOW.index(name.split(".")[1]) <= FLOW.index(room(path)), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_library_stays_in_its_room(path):
+    libraries = {name.split(".")[0] for name in imported_modules(path)}
+    where = str(path.relative_to(PACKAGE))
+    assert "tensorflow" not in libraries or where == "training/backend/tensorflow.py"
+    assert "cv2" not in libraries or where == "data/images.py"
+    assert "keras" not in libraries or room(path) in ("models", "training")
+    if room(path) == "models":
+        assert "open" not in {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+
+
+def test_help_imports_nothing_heavy():
+    program = (
+        "import sys; from simrefine.cli import main; main(['train', '--help'], standalone_mode=False);"
+        "heavy = {'tensorflow', 'keras', 'cv2', 'numpy', 'rich', 'tensorboard'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,83 @@
+"""Options: four layers, one check, and messages that name the way out."""
+
+import dataclasses
+
+import pytest
+
+from simrefine.config import SECTIONS, Config
+from simrefine.errors import UserError
+
+
+def load(**layers):
+    return Config.load(**{"environment": {}} | layers)
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text("[training]\nsteps = 1\nseed = 1\nbatch_size = 8\n")
+    environment = {"SIMREFINE_TRAINING_STEPS": "2", "SIMREFINE_TRAINING_SEED": "2"}
+    options = load(file=file, environment=environment, values={"training.steps": "3"}).training
+    assert (options.steps, options.seed, options.batch_size, options.ema_decay) == (3, 2, 8, 0.999)
+
+
+def test_the_saved_file_reads_back_as_the_same_config(tmp_path):
+    odd = {"data.synthetic": 'a "b"\\c\nd', "data.exclude": ["*-masks", "x y"], "data.flip": False}
+    config = load(values=odd | {"self_regularisation.l1": 0.1})
+    (tmp_path / "c.toml").write_text(config.to_toml(), encoding="utf-8")
+    assert load(file=tmp_path / "c.toml") == config
+
+
+@pytest.mark.parametrize("key", [f"{s}.{f.name}" for s, kind in SECTIONS.items() for f in dataclasses.fields(kind)])
+def test_every_option_has_a_help_text_and_refuses_a_value_of_another_kind(key):
+    section, name = key.split(".")
+    field = next(field for field in dataclasses.fields(SECTIONS[section]) if field.name == name)
+    assert field.metadata["help"]
+    with pytest.raises(UserError, match=key.replace(".", r"\.")):
+        load(values={key: {"a": "table"}})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trainign.steps": 1}, "did you mean training.steps"),
+        ({"self_regularization.l1": 1}, "did you mean self_regularisation.l1"),
+        ({"l1": 1}, "did you mean self_regularisation.l1"),
+        ({"training.steps": "many"}, "not a int"),
+        ({"training.steps": 1.5}, "not a int"),
+        ({"training.steps": -1}, "at least 0"),
+        ({"training.ema_decay": float("nan")}, "between 0 and 1"),
+        ({"data.channels": 2}, "one of 1, 3"),
+        ({"refiner.name": "unett"}, "'resnet', 'unet'"),
+        ({"data.size": 65}, "use 64"),
+        ({"training.batch_size": 3}, "make it even"),
+    ],
+)
+def test_a_wrong_option_is_named_with_the_way_out(values, message):
+    with pytest.raises(UserError, match=message):
+        load(values=values)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("steps = 3", "outside of any section"),
+        ("[training]\nstep = 3", "did you mean training.steps"),
+        ("[training", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, content, message):
+    file = tmp_path / "c.toml"
+    file.write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        load(file=file)
+    assert str(file) in str(error.value)
+
+
+def test_a_wrong_environment_variable_is_named():
+    with pytest.raises(UserError, match="SIMREFINE_TRAINING_STEP.*did you mean SIMREFINE_TRAINING_STEPS"):
+        load(environment={"SIMREFINE_TRAINING_STEP": "3"})
+
+
+def test_a_resnet_of_no_stated_width_is_the_papers():
+    options = load(values={"refiner.name": "resnet"}).refiner
+    assert (options.width, options.blocks) == (64, 4)

@@ -1,0 +1,50 @@
+"""Tiny generated piles of faces: discs with eyes, flat for "synthetic", tinted and noisy for "real"."""
+
+import numpy as np
+
+from simrefine.config import Config
+from simrefine.data.images import Picture, encode_picture
+
+SIZE = 16  # px
+
+# The smallest networks that have every part of the real ones.
+TINY = {
+    "data.size": SIZE,
+    "refiner.width": 4,
+    "refiner.blocks": 1,
+    "training.steps": 4,
+    "training.batch_size": 4,
+    "training.precision": "float32",
+    "history.half_batches": 3,
+    "monitor.faces": 2,
+    "monitor.scalars_every": 2,
+    "monitor.images_every": 4,
+    "monitor.checkpoint_every": 4,
+}
+
+
+def tiny_config(**values) -> Config:
+    """TINY with "section__key" overrides."""
+    return Config.load(values=TINY | {key.replace("__", "."): value for key, value in values.items()}, environment={})
+
+
+def draw_face(rng: np.random.Generator, size: int = SIZE, channels: int = 3, real: bool = False) -> np.ndarray:
+    """uint8 [size, size, channels]."""
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    y, x = y + rng.uniform(-0.1, 0.1), x + rng.uniform(-0.1, 0.1)
+    face = np.broadcast_to(rng.uniform(20, 120, channels), (size, size, channels)).copy()
+    face[y**2 + x**2 < 0.15] = rng.uniform(120, 230, channels)
+    face[(np.abs(y + 0.1) < 0.05) & (np.abs(np.abs(x) - 0.15) < 0.06)] = 10
+    if real:
+        face = face * np.linspace(0.6, 1.0, channels) + rng.normal(0, 12, face.shape)
+    return np.clip(face, 0, 255).astype(np.uint8)
+
+
+def write_pile(folder, count: int, *, real: bool = False, seed: int = 0, extension: str = ".png", **shape):
+    """Writes `count` faces to `folder`; returns it."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng([seed, real])
+    for index in range(count):
+        content = encode_picture(Picture(draw_face(rng, real=real, **shape)), extension)
+        (folder / f"{index:03d}{extension}").write_bytes(content)
+    return folder

@@ -1,0 +1,305 @@
+"""A training keeps its promises: exact resume, clean stops, a complete run folder, clear refusals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import TINY, tiny_config, write_pile
+
+import simrefine
+from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
+from simrefine.models.simgan import SimGAN
+from simrefine.training.checkpoint import newest_checkpoint
+from simrefine.training.train import train
+
+
+def tiny(piles, **values):
+    return tiny_config(**{key.replace(".", "__"): value for key, value in piles.items()}, **values)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of 4 steps with both pretraining phases, and its piles."""
+    folder = tmp_path_factory.mktemp("finished")
+    piles = {
+        "data.synthetic": str(write_pile(folder / "synthetic", 10)),
+        "data.real": str(write_pile(folder / "real", 9, real=True, extension=".jpg")),
+    }
+    phases = {"training__pretrain_refiner": 2, "training__pretrain_discriminator": 2}
+    result = train(tiny(piles, **phases), folder / "run", quiet=True)
+    assert (result.step, result.exit_code) == (8, 0)
+    return folder / "run", piles
+
+
+def events(run):
+    accumulator = EventAccumulator(str(run / "tensorboard"), size_guidance={"images": 0, "tensors": 0, "histograms": 0})
+    return accumulator.Reload()
+
+
+def metrics(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_folder_is_complete(finished):
+    run, _ = finished
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
+        "config.toml",
+        "environment.json",
+        "log.txt",
+        "metrics.jsonl",
+        "tensorboard",
+        "checkpoints",
+        "refiner",
+    }
+    assert set(json.loads((run / "environment.json").read_text())) >= {"tensorflow", "keras", "device", "git_commit"}
+    assert [each["step"] for each in metrics(run)] == [2, 4, 6, 8]
+
+
+def test_the_phases_follow_each_other_and_move_one_player_each(finished):
+    refiner, discriminator, *both = [
+        (any(k.startswith("refiner/") for k in each), "discriminator/loss" in each) for each in metrics(finished[0])
+    ]
+    assert refiner == (True, False) and discriminator == (False, True) and both == [(True, True)] * 2
+
+
+def test_tensorboard_gets_scalars_pictures_histograms_the_config_and_hparams(finished):
+    tags = events(finished[0]).Tags()
+    assert set(tags["tensors"]) >= {
+        "refiner/realism",
+        "refiner/self_regularisation",
+        "refiner/change",
+        "refiner/change_average",
+        "discriminator/accuracy_real",
+        "discriminator/accuracy_refined",
+        "discriminator/accuracy_history",
+        "discriminator/logits_real",
+        "discriminator/logits_refined",
+        "discriminator/logits_history",
+        "history/fill",
+        "time/images_per_second",
+        "time/waiting_for_data",
+        "health/collapse",
+        "config",
+    }
+    assert len(tags["images"]) == 2
+    assert "_hparams_/session_start_info" in tags["tensors"]
+
+
+def test_a_logged_value_is_the_same_in_tensorboard_and_in_the_metrics_file(finished):
+    last = metrics(finished[0])[-1]
+    for tag in ("refiner/realism", "discriminator/loss", "history/fill"):
+        point = events(finished[0]).Tensors(tag)[-1]
+        assert point.step == last["step"]
+        assert point.tensor_proto.float_val[0] == pytest.approx(last[tag], abs=1e-5)
+
+
+def test_ten_steps_and_ten_more_equal_twenty_bit_for_bit(piles, tmp_path):
+    more = {"monitor__checkpoint_every": 10, "monitor__images_every": 7}  # looking must not disturb either
+    train(tiny(piles, training__steps=20, **more), tmp_path / "whole", quiet=True)
+    train(tiny(piles, training__steps=10, **more), tmp_path / "parts", quiet=True)
+    train(tiny(piles, training__steps=20, **more), tmp_path / "parts", resume=True, quiet=True)
+    whole, parts = (newest_checkpoint(tmp_path / name / "checkpoints")[0] for name in ("whole", "parts"))
+    assert whole.step == parts.step == 20 and whole.arrays.keys() == parts.arrays.keys()
+    for name, value in whole.arrays.items():
+        np.testing.assert_array_equal(value, parts.arrays[name], err_msg=name)
+    assert len(whole.arrays["history/faces"]) == 6, "the history is part of it"
+    published = [(tmp_path / name / "refiner/weights.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert published[0] == published[1]
+    logged = [
+        [{k: v for k, v in each.items() if not k.startswith("time/")} for each in metrics(tmp_path / name)]
+        for name in ("whole", "parts")
+    ]
+    assert logged[0] == logged[1]
+
+
+def test_another_seed_gives_another_refiner(piles, tmp_path):
+    for seed in (0, 1):
+        train(tiny(piles, training__seed=seed), tmp_path / str(seed), quiet=True)
+    a, b = ((tmp_path / name / "refiner/weights.safetensors").read_bytes() for name in ("0", "1"))
+    assert a != b
+
+
+COMMAND = [sys.executable, "-m", "simrefine.cli", "train"]
+
+
+def start(piles, run, steps=10**6):
+    values = TINY | piles | {"training.steps": steps}
+    flags = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.Popen(
+        [*COMMAND, "--run", str(run), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+    logged = Path(run) / "metrics.jsonl"
+    deadline = time.monotonic() + 90
+    while not (logged.exists() and logged.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, EXIT_INTERRUPTED), (signal.SIGTERM, EXIT_TERMINATED)])
+def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(piles, tmp_path, number, code):
+    process = start(piles, tmp_path / "run")
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == code, said
+    assert "compiling" in said and f"simrefine train --resume --run {tmp_path / 'run'}" in said
+    found, _ = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert f"stopped at step {found.step}" in said and "Traceback" not in said
+    assert (tmp_path / "run" / "refiner" / "model.json").exists()
+
+
+def test_kill_9_during_training_leaves_a_run_that_resumes(piles, tmp_path):
+    run = tmp_path / "run"
+    process = start(piles, run)
+    while not any(run.glob("checkpoints/step-*")):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    kept, damaged = newest_checkpoint(run / "checkpoints")
+    assert not damaged
+    config = tiny(piles, training__steps=kept.step + 2)
+    result = train(config, run, resume=True, quiet=True)
+    assert result.step == kept.step + 2
+    steps = [each["step"] for each in metrics(run)]
+    assert steps == sorted(set(steps)) and steps[-1] == result.step, "no step is logged twice"
+
+
+def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles, tmp_path, monkeypatch):
+    update = SimGAN.update_refiner
+
+    def poisoned(self, synthetic, draws, step):
+        numbers = update(self, synthetic, draws, step)
+        return numbers | {"refiner/realism": numbers["refiner/realism"] + (np.nan if step == 6 else 0.0)}
+
+    monkeypatch.setattr(SimGAN, "update_refiner", poisoned)
+    monkeypatch.setattr("simrefine.training.train.backend.compile_step", lambda function: function)
+    with pytest.raises(UserError, match="diverged at step 7: refiner/realism.*last good checkpoint is step 4") as error:
+        train(tiny(piles, training__steps=20), tmp_path / "run", quiet=True)
+    assert error.value.exit_code == EXIT_DIVERGED
+    assert newest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 4
+
+
+def test_a_dry_run_reports_and_writes_nothing(piles, tmp_path, capsys):
+    train(tiny(piles), tmp_path / "run", dry_run=True)
+    said = capsys.readouterr().out
+    assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation]" in said and "CPU" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data.synthetic": ""}, "no synthetic folder.*--synthetic"),
+        ({"data.real": "/nowhere/at/all"}, "real folder /nowhere/at/all does not exist"),
+        ({"training.batch_size": 10}, "real folder.*holds 9 usable pictures, at least 10"),
+    ],
+)
+def test_bad_folders_are_refused_before_anything_is_trained(piles, tmp_path, change, message):
+    values = piles | change
+    with pytest.raises(UserError, match=message):
+        train(tiny(values), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "config.toml").exists(), "so the next try may use the same --run"
+
+
+def test_the_same_pictures_in_both_piles_are_refused(piles, tmp_path):
+    for real in (piles["data.synthetic"], str(tmp_path)):
+        with pytest.raises(UserError, match="in both the synthetic folder"):
+            train(tiny(piles | {"data.real": real}), tmp_path / "run", quiet=True)
+
+
+def test_unreadable_pictures_are_counted_and_listed(piles, tmp_path, capsys):
+    for index in range(6):
+        (Path(piles["data.real"]) / f"00{index}.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UserError, match=r"holds 3 usable pictures.*6 rejected, see .*rejects\.csv"):
+        train(tiny(piles), tmp_path / "run")
+    assert "6 rejected" in capsys.readouterr().out
+    assert (tmp_path / "run" / "rejects.csv").read_text().count(".jpg") == 6
+
+
+def test_a_run_is_never_overwritten(finished):
+    run, piles = finished
+    with pytest.raises(UserError, match="already holds a run.*--resume"):
+        train(tiny(piles), run, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"refiner__width": 8}, r"another configuration: refiner.width = 8 \(was 4\)"),
+        ({"training__seed": 5}, r"training.seed = 5 \(was 0\)"),
+        ({}, "has done all of its 8 steps"),
+    ],
+)
+def test_a_run_resumes_only_as_itself(finished, change, message):
+    run, piles = finished
+    phases = {"training__pretrain_refiner": 2, "training__pretrain_discriminator": 2}
+    with pytest.raises(UserError, match=message):
+        train(tiny(piles, **phases, **change), run, resume=True, quiet=True)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(finished, tmp_path):
+    run, piles = finished
+    shutil.copytree(run, tmp_path / "run")
+    config = tiny(piles, refiner__width=8, training__steps=20)
+    (tmp_path / "run" / "config.toml").write_text(config.to_toml())  # edited by hand between two runs
+    with pytest.raises(UserError, match="another architecture"):
+        train(config, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_two_trainings_in_one_folder_are_refused(piles, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another training is running"):
+            train(tiny(piles), tmp_path / "run", quiet=True)
+
+
+def test_missing_feature_weights_are_a_clear_error(piles, tmp_path):
+    config = tiny(piles, self_regularisation__features=1.0, features__weights=str(tmp_path / "none.h5"))
+    with pytest.raises(UserError, match="cannot load VGG16.*features.weights"):
+        train(config, tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "refiner__name": "resnet",
+            "discriminator__name": "eyes",
+            "loss__realism": "cross_entropy",
+            "data__channels": 1,
+        },
+        {"refiner__kernel": 5, "discriminator__name": "hands", "refiner_optimizer__name": "sgd"},
+        {"training__precision": "bfloat16", "history__half_batches": 0, "training__refiner_updates": 2},
+    ],
+    ids=["paper, gray", "hands, sgd", "bfloat16, no history"],
+)
+def test_other_networks_losses_and_precisions_train_and_load(piles, tmp_path, options):
+    train(tiny(piles, training__steps=2, **options), tmp_path / "run", quiet=True)
+    refiner = simrefine.load(tmp_path / "run")
+    shape = (1, 15, 17, options.get("data__channels", 3))
+    refined = refiner(np.full(shape, 100, np.uint8))
+    assert refined.shape == shape and refined.dtype == np.uint8
+
+
+def test_an_error_at_the_disk_ends_the_run_with_a_message(piles, tmp_path, monkeypatch):
+    def full(*_):
+        raise UserError("cannot write: No space left on device", "free some space")
+
+    monkeypatch.setattr("simrefine.training.train.save_checkpoint", full)
+    with pytest.raises(UserError, match="No space left"):
+        train(tiny(piles), tmp_path / "run", quiet=True)
