@@ -60,16 +60,18 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
 
     Options come from the defaults, then --config, then SIMREFINE_SECTION_KEY variables, then the flags.
     """
-    values = {key.replace("__", "."): value for key, value in settings.items() if value not in (None, ())}
-    for key in {"data.synthetic", "data.real"} & values.keys():
-        values[key] = os.path.abspath(values[key])  # a resumed run may be started from another folder
-    if gray is not None:
-        values["data.channels"] = 1 if gray else 3
+    values = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment} has no '='", "write --set section.key=value")
         values[key.strip()] = value.strip()
+    # A flag of its own is the more deliberate word, so it comes after --set.
+    values |= {key.replace("__", "."): value for key, value in settings.items() if value not in (None, ())}
+    if gray is not None:
+        values["data.channels"] = 1 if gray else 3
+    for key in {"data.synthetic", "data.real"} & values.keys():
+        values[key] = os.path.abspath(values[key])  # a resumed run may be started from another folder
     if resume:
         if not run:
             raise UserError("--resume needs the folder of the run", "add --run DIR")
@@ -124,7 +126,14 @@ def refine(context, folder, model, out, precision, **options):
         f"{summary.labels_copied} label files copied, in {summary.seconds:.0f} s; "
         f"mean change {summary.mean_change:.1f} gray levels"
     )
-    if summary.rejected:
+    others = {size: count for size, count in summary.sizes.items() if min(size) != refiner.size}
+    if others:
+        height, width = max(others, key=others.get)
+        click.echo(
+            f"note: the refiner was trained on {refiner.size} px, but {sum(others.values())} pictures have another "
+            f"size (such as {width} x {height}); for the best result train with --size near theirs"
+        )
+    if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
         context.exit(EXIT_INCOMPLETE)
 

@@ -86,9 +86,14 @@ def mirrored(out: Path, relative: PurePosixPath) -> Path:
         UserError: it lies outside, because of a link in `out` or a `..` in the path.
     """
     target = Path(out) / relative
-    if ".." in relative.parts or not target.parent.resolve().is_relative_to(Path(out).resolve()):
+    if ".." in relative.parts or not resolved(target.parent).is_relative_to(resolved(out)):
         raise UserError(f"{target} lies outside the output folder {out}", "remove the link, or name another folder")
     return target
+
+
+def resolved(path: Path) -> Path:
+    """`path` without links; unlike `Path.resolve` it does not fail on links that lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:

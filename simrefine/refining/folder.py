@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simrefine.data.folders import Record, Reject, list_folder, matches, mirrored, write_rejects
+from simrefine.data.folders import Record, Reject, list_folder, matches, mirrored, resolved, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, encode_picture, read_picture, to_channels
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, temporary_name, write_file
@@ -191,7 +191,7 @@ def refine_folder(
 def _check_places(folder: Path, out: Path) -> None:
     if folder.exists() and out.exists() and folder.samefile(out):
         raise UserError(f"the output folder {out} is the input folder", "name another folder for the output")
-    if folder.resolve().is_relative_to(out.resolve()):
+    if resolved(folder).is_relative_to(resolved(out)):
         raise UserError(
             f"the input folder {folder} lies inside the output folder {out}", "name another folder for the output"
         )
@@ -204,10 +204,10 @@ def _list_work(
 ) -> tuple[list[Record], list[Record]]:
     """The pictures to refine, and the files to copy."""
     listing = list_folder(folder, exclude, what="folder to refine")
-    home, outside = folder.resolve(), out.resolve()
+    home, outside = resolved(folder), resolved(out)
     pictures, labels = [], []
     for record in (*listing.pictures, *listing.others):
-        real = record.path.resolve() if record.path.is_symlink() else home / record.relative
+        real = resolved(record.path) if record.path.is_symlink() else home / record.relative
         if real.is_relative_to(outside):  # `out` lies in `folder`, or a link leads there
             continue
         if record.relative.is_relative_to(COMPARE):

@@ -81,7 +81,7 @@ def train(
         gan = SimGAN(config, dtype, backend.minimise, backend.compile_step, _features(config))
         first = 0
         if checkpoint:
-            _restore(gan, checkpoint)
+            restore(gan, checkpoint)
             first = checkpoint.step
         options = config.training
         total = options.pretrain_refiner + options.pretrain_discriminator + options.steps
@@ -312,7 +312,7 @@ def _save(gan: SimGAN, config: Config, run: Path, step: int) -> None:
     publish_refiner(run / "refiner", config, step, [variable.numpy() for variable in gan.average.variables])
 
 
-def _restore(gan: SimGAN, checkpoint: Checkpoint) -> None:
+def restore(gan: SimGAN, checkpoint: Checkpoint) -> None:
     """Weights, both optimisers, the average and the history; randomness needs none, it follows from the step."""
     arrays = dict(checkpoint.arrays)
     faces = arrays.pop("history/faces")

@@ -129,6 +129,8 @@ def test_mirrored_paths_stay_inside_the_output_folder(tmp_path):
     (out / "there").symlink_to(tmp_path / "elsewhere")
     (out / "here").symlink_to(out / "real")
     assert mirrored(out, PurePosixPath("here/b.png")) == out / "here" / "b.png"
+    (out / "circle").symlink_to("circle")
+    mirrored(out, PurePosixPath("circle/b.png"))  # writing there fails, and says so
     for outside in ("there/b.png", "there/deep/b.png", "../b.png", "a/../../b.png", "a/../b.png", "/etc/b.png"):
         with pytest.raises(UserError, match="outside the output folder"):
             mirrored(out, PurePosixPath(outside))

@@ -283,12 +283,13 @@ def test_a_bad_file_stops_nothing_and_is_named(renders, out):
     (renders / "bad.png").write_bytes(b"")
     (renders / "sub" / "half.jpg").write_bytes(encode_picture(Picture(picture()), ".jpg")[:-300])
     (renders / "dead.png").symlink_to("nowhere")
+    (renders / "loop.png").symlink_to("loop.png")
     (renders / "text.webp").write_text("not a picture")
     put(renders / "clear.jpg", alpha=np.zeros((20, 24), np.uint8), extension=".png")
     summary = refine_folder(Brighter(), renders, out)
-    assert (summary.found, summary.written, summary.rejected) == (8, 3, 5)
+    assert (summary.found, summary.written, summary.rejected) == (9, 3, 6)
     rejects = rejects_in(out)
-    assert list(rejects) == ["bad.png", "clear.jpg", "dead.png", "sub/half.jpg", "text.webp"]
+    assert list(rejects) == ["bad.png", "clear.jpg", "dead.png", "loop.png", "sub/half.jpg", "text.webp"]
     assert rejects["bad.png"] == "empty file"
     assert "truncated JPEG" in rejects["sub/half.jpg"]
     assert "transparency" in rejects["clear.jpg"]

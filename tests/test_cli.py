@@ -1,0 +1,144 @@
+"""The command line as a user types it: exit codes, messages, and the whole way from two folders to a refined one."""
+
+import json
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tiny import TINY, write_pile
+
+import simrefine
+from simrefine.cli import main
+from simrefine.data.images import Picture, encode_picture, read_picture
+from simrefine.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+
+
+def settings(values):
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run made with the command line, and the folder of renders it learnt from."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_pile(folder / "renders" / "a", 6)
+    write_pile(folder / "renders" / "b", 6, seed=1, size=20)
+    write_pile(folder / "renders" / "a-masks", 6)
+    write_pile(folder / "photos", 8, real=True, extension=".jpg")
+    piles = ["--synthetic", folder / "renders", "--real", folder / "photos"]
+    done = run("train", *piles, "--run", folder / "run", "--exclude", "*-masks", *settings(TINY))
+    assert done.exit_code == EXIT_OK, done.output
+    return folder / "run", folder / "renders", done.output
+
+
+def test_train_echoes_what_it_found_and_where_the_refiner_is(trained):
+    folder, renders, said = trained
+    assert f"synthetic   {renders}: 12 pictures, 0 rejected" in said and f"run folder  {folder}" in said
+    assert "compiling" in said and "step 4/4" in said and f"the refiner is in {folder / 'refiner'}" in said
+
+
+def test_train_then_refine_carries_a_folder_over(trained, tmp_path):
+    folder, renders, _ = trained
+    (renders / "labels.jsonl").write_text('{"file": "a/000.png"}\n')
+    arguments = ("refine", renders, "--model", folder, "--out", tmp_path / "out", "--exclude", "*-masks")
+    done = run(*arguments)
+    assert done.exit_code == EXIT_OK, done.output
+    assert "12 written + 0 skipped + 0 rejected = 12 found" in done.output
+    raw, refined = (read_picture(place / "b" / "003.png").pixels for place in (renders, tmp_path / "out"))
+    assert raw.shape == refined.shape == (20, 20, 3)
+    expected = simrefine.load(folder)(raw[None])[0]
+    np.testing.assert_array_equal(refined, expected)
+    assert (tmp_path / "out" / "labels.jsonl").read_bytes() == (renders / "labels.jsonl").read_bytes()
+    assert "0 written + 12 skipped + 0 rejected = 12 found" in run(*arguments).output
+
+
+def test_refine_says_so_when_pictures_are_of_another_size_than_the_refiner_learnt(trained, tmp_path):
+    folder, _, _ = trained
+    write_pile(tmp_path / "large", 2, size=64)
+    said = run("refine", tmp_path / "large", "--model", folder, "--out", tmp_path / "out").output
+    assert "trained on 16 px" in said and "64 x 64" in said
+
+
+def test_a_refined_face_is_what_the_trained_network_makes_of_it(trained):
+    # Guards the published file: another order of the weights, or another range, would give another picture.
+    folder, renders, _ = trained
+    raw = read_picture(renders / "a" / "000.png").pixels
+    refined = simrefine.load(folder)(raw[None])[0]
+    change = np.abs(refined.astype(int) - raw).mean()
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert change < 10 * max(each["refiner/change"] for each in logged) + 1
+
+
+def test_a_rejected_file_gives_an_exit_code_and_a_name(trained, tmp_path):
+    folder, _, _ = trained
+    write_pile(tmp_path / "in", 2)
+    (tmp_path / "in" / "bad.png").write_bytes(b"")
+    done = run("refine", tmp_path / "in", "--model", folder, "--out", tmp_path / "out")
+    assert done.exit_code == EXIT_INCOMPLETE
+    assert "2 written + 0 skipped + 1 rejected = 3 found" in done.output and "rejects.csv" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "no synthetic folder is given. add --synthetic DIR"),
+        (["train", "--synthetic", "/nowhere", "--real", "/nowhere"], "synthetic folder /nowhere does not exist"),
+        (["train", "--set", "training.step=3"], "did you mean training.steps"),
+        (["train", "--set", "steps"], "section.key=value"),
+        (["train", "--config", "/nowhere.toml"], "cannot read the config file /nowhere.toml"),
+        (["train", "--resume"], "add --run DIR"),
+        (["train", "--resume", "--run", "/nowhere"], "/nowhere holds no run"),
+        (["refine", "/nowhere", "--model", "/nowhere", "--out", "/tmp/out"], "/nowhere holds no refiner"),
+    ],
+)
+def test_a_users_mistake_is_one_message_without_a_traceback(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert done.exit_code == EXIT_USER_ERROR
+    assert message in done.output and "Traceback" not in done.output
+    assert not list(tmp_path.rglob("*.toml"))
+
+
+def test_a_flag_beats_set_and_both_reach_the_run(tmp_path, piles):
+    arguments = [*settings(TINY | piles | {"training.steps": 7}), "--steps", 2, "--gray", "--run", tmp_path / "run"]
+    said = run("train", "--dry-run", *arguments).output
+    assert "steps = 2 " in said and "channels = 1 " in said and "size = 16 " in said
+
+
+def test_a_resumed_run_needs_no_other_flag(trained, tmp_path):
+    folder, _, _ = trained
+    done = run("train", "--resume", "--run", folder, "--steps", 6)
+    assert done.exit_code == EXIT_OK and "continuing at step 4" in done.output and "step 6/6" in done.output
+
+
+def test_help_answers_at_once():
+    # Measured against an empty Python on the same machine, so that a slow machine is not a failure.
+    def seconds(*command):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    empty = min(seconds("-c", "pass") for _ in range(3))
+    helped = min(seconds("-m", "simrefine.cli", "--help") for _ in range(3))
+    assert helped - empty < 0.3
+
+
+def test_gray_alpha_and_odd_sizes_pass_through_a_colour_refiner(trained, tmp_path):
+    folder, _, _ = trained
+    rng = np.random.default_rng(0)
+    pixels, alpha = rng.integers(0, 256, (15, 33, 3), np.uint8), rng.integers(0, 256, (15, 33), np.uint8)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "alpha.png").write_bytes(encode_picture(Picture(pixels, alpha), ".png"))
+    (tmp_path / "in" / "gray.png").write_bytes(encode_picture(Picture(pixels[..., :1]), ".png"))
+    assert run("refine", tmp_path / "in", "--model", folder, "--out", tmp_path / "out").exit_code == EXIT_OK
+    with_alpha = cv2.imread(str(tmp_path / "out" / "alpha.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(with_alpha[..., 3], alpha)
+    assert cv2.imread(str(tmp_path / "out" / "gray.png"), cv2.IMREAD_UNCHANGED).shape == (15, 33)
