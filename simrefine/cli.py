@@ -3,7 +3,6 @@
 Nothing heavy is imported before a command runs: `simrefine --help` answers at once.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -70,8 +69,6 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     values |= {key.replace("__", "."): value for key, value in settings.items() if value not in (None, ())}
     if gray is not None:
         values["data.channels"] = 1 if gray else 3
-    for key in {"data.synthetic", "data.real"} & values.keys():
-        values[key] = os.path.abspath(values[key])  # a resumed run may be started from another folder
     if resume:
         if not run:
             raise UserError("--resume needs the folder of the run", "add --run DIR")

@@ -305,7 +305,9 @@ def _parsed(kind: Any, value: Any) -> Any:
 
 
 def _resolve(flat: dict[str, Any]) -> None:
-    """Fills in what 0 stands for and refuses options that exclude each other."""
+    """Fills in what 0 and relative paths stand for, and refuses options that exclude each other."""
+    for key in ("data.synthetic", "data.real"):
+        flat[key] = flat[key] and os.path.abspath(flat[key])  # a resumed run may be started from another folder
     width, blocks = OWN_WIDTH_AND_BLOCKS[flat["refiner.name"]]
     flat["refiner.width"] = flat["refiner.width"] or width
     flat["refiner.blocks"] = flat["refiner.blocks"] or blocks

@@ -21,7 +21,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path)
 
 
 def test_the_saved_file_reads_back_as_the_same_config(tmp_path):
-    odd = {"data.synthetic": 'a "b"\\c\nd', "data.exclude": ["*-masks", "x y"], "data.flip": False}
+    odd = {"data.synthetic": '/a "b"\\c\nd', "data.exclude": ["*-masks", "x y"], "data.flip": False}
     config = load(values=odd | {"self_regularisation.l1": 0.1})
     (tmp_path / "c.toml").write_text(config.to_toml(), encoding="utf-8")
     assert load(file=tmp_path / "c.toml") == config
@@ -76,6 +76,12 @@ def test_a_wrong_file_is_named(tmp_path, content, message):
 def test_a_wrong_environment_variable_is_named():
     with pytest.raises(UserError, match="SIMREFINE_TRAINING_STEP.*did you mean SIMREFINE_TRAINING_STEPS"):
         load(environment={"SIMREFINE_TRAINING_STEP": "3"})
+
+
+def test_folders_are_saved_as_absolute_paths_and_an_empty_one_stays_empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = load(values={"data.synthetic": "renders"}).data
+    assert (options.synthetic, options.real) == (str(tmp_path / "renders"), "")
 
 
 def test_a_resnet_of_no_stated_width_is_the_papers():
