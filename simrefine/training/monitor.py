@@ -50,9 +50,9 @@ class Monitor:
         _forget_lines_from(self._run / "metrics.jsonl", self._first)
         self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")
         self._events = EventFileWriter(str(self._run / "tensorboard"))
-        if self._first:  # TensorBoard then drops what a killed process wrote past its last checkpoint
-            session = SessionLog(status=SessionLog.START)
-            self._events.add_event(Event(wall_time=time.time(), step=self._first, session_log=session))
+        # TensorBoard then drops what a killed process wrote past its last checkpoint.
+        session = SessionLog(status=SessionLog.START)
+        self._events.add_event(Event(wall_time=time.time(), step=self._first, session_log=session))
         self._add(self._first, text_pb("config", _as_code(self._config.to_toml())))
         flat = {name: str(v) if isinstance(v, tuple) else v for name, v in self._config.flat().items()}
         self._add(0, hparams_pb(flat))

@@ -72,7 +72,7 @@ def train(
         _load_piles(config, None, say)
         return Result(run, 0, 0)
 
-    with _locked(run):
+    with _locked(run), reporting_disk_faults(run):
         checkpoint = _checkpoint_to_resume(run, config, say) if resume else _claim(run)
         synthetic, real = _load_piles(config, run, say)
         write_file(run / "config.toml", config.to_toml().encode())
@@ -213,8 +213,8 @@ def _locked(run: Path) -> Iterator[None]:
 
 
 def _claim(run: Path) -> None:
-    """Checks that a new run overwrites nothing."""
-    if (run / "config.toml").exists() or (run / "checkpoints").exists():
+    """Checks that a new run overwrites nothing; one that never reached its first checkpoint may start over."""
+    if any((run / "checkpoints").glob("step-*")):
         raise UserError(f"{run} already holds a run", "continue it with --resume, or name another --run")
 
 
@@ -230,7 +230,7 @@ def _checkpoint_to_resume(run: Path, config: Config, say) -> Checkpoint:
     for message in damaged:
         say(f"WARNING: {message}")
     if not checkpoint:
-        raise UserError(f"{run / 'checkpoints'} holds no whole checkpoint", "start a new run")
+        raise UserError(f"{run / 'checkpoints'} holds no whole checkpoint", "start over without --resume")
     if damaged:
         say(f"falling back to {checkpoint.path}")
     return checkpoint

@@ -303,3 +303,6 @@ def test_an_error_at_the_disk_ends_the_run_with_a_message(piles, tmp_path, monke
     monkeypatch.setattr("simrefine.training.train.save_checkpoint", full)
     with pytest.raises(UserError, match="No space left"):
         train(tiny(piles), tmp_path / "run", quiet=True)
+    monkeypatch.undo()
+    assert train(tiny(piles), tmp_path / "run", quiet=True).step == 4, "nothing was saved, so it may start over"
+    assert [each["step"] for each in metrics(tmp_path / "run")] == [2, 4]
