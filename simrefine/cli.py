@@ -51,6 +51,7 @@ def setting(flag: str, key: str, **attributes):
 @setting("--batch-size", "training.batch_size", type=int)
 @setting("--seed", "training.seed", type=int)
 @setting("--precision", "training.precision", metavar="NAME")
+@setting("--evaluate-every", "evaluation.every", type=int)
 @click.option("--resume", is_flag=True, help="continue the run in --run from its newest checkpoint")
 @click.option("--dry-run", is_flag=True, help="show the resolved options and the counts of files, then stop")
 @click.pass_context
@@ -133,6 +134,42 @@ def refine(context, folder, model, out, precision, **options):
     if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
         context.exit(EXIT_INCOMPLETE)
+
+
+@main.command()
+@click.option("--raw", metavar="DIR", required=True, type=click.Path(path_type=Path), help="rendered faces")
+@click.option("--refined", metavar="DIR", type=click.Path(path_type=Path), help="the same faces refined")
+@click.option("--model", metavar="RUN", type=click.Path(path_type=Path), help="instead: the run that refines them")
+@click.option("--real", metavar="DIR", required=True, type=click.Path(path_type=Path), help="photographs")
+@click.option("--labels", metavar="FILE", type=click.Path(path_type=Path), help="labels of the rendered faces")
+@click.option("--real-labels", metavar="FILE", type=click.Path(path_type=Path), help="labels of the photographs")
+@click.option("--test", metavar="DIR", type=click.Path(path_type=Path), help="labelled photographs of other people")
+@click.option("--test-labels", metavar="FILE", type=click.Path(path_type=Path), help="their labels")
+@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where the report goes")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(["realism", "labels", "usefulness"]),
+    help="measure only this; may be given several times [default: all that the given folders allow]",
+)
+@click.option("--size", type=click.IntRange(16, 1024), help="side of the compared pictures, px")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="files and folders to leave out")
+@click.option("--weights", metavar="FILE", help="adds FID and KID: InceptionV3's weights file, or 'imagenet'")
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="trainings a set")
+def evaluate(raw, real, out, parts, **options):
+    """Say whether refinement helped: are refined faces more like photographs, do their labels still hold, and does
+    a network trained on them do better on photographs? Writes OUT/report.html and OUT/evaluation.json."""
+    from simrefine.evaluation.evaluate import evaluate
+
+    def tell(message: str) -> None:
+        click.echo(message, err=True)
+
+    result = evaluate(raw, real, out, parts=parts or None, progress=tell, **options)
+    click.echo(result["verdict"]["sentence"])
+    for reason in result["verdict"]["reasons"][1:]:
+        click.echo(f"  {reason}")
+    click.echo(f"open {out / 'report.html'}")
 
 
 if __name__ == "__main__":

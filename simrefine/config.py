@@ -118,6 +118,17 @@ class MonitorOptions:
     faces: int = option(8, "faces in the fixed grid", low=1, high=64)
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Held-out faces: neither in training nor chosen anew on resume."""
+
+    every: int = option(0, "steps between looks at held-out faces, which also keep the best refiner; 0 = off", low=0)
+    faces: int = option(200, "faces of each pile that are held out, where every is not 0", low=10)
+    max_displacement: float = option(
+        1.0, "median displacement above which a refiner cannot be the best, percent of the side", low=0
+    )
+
+
 SECTIONS: dict[str, type] = {
     "data": DataOptions,
     "refiner": RefinerOptions,
@@ -131,6 +142,7 @@ SECTIONS: dict[str, type] = {
     "discriminator_optimizer": OptimizerOptions,
     "training": TrainingOptions,
     "monitor": MonitorOptions,
+    "evaluation": EvaluationOptions,
 }
 OWN_WIDTH_AND_BLOCKS = {"resnet": (64, 4), "unet": (32, 2)}  # what 0 stands for
 UNET_STRIDE = 8  # px: three halvings
@@ -157,6 +169,7 @@ class Config:
     discriminator_optimizer: OptimizerOptions
     training: TrainingOptions
     monitor: MonitorOptions
+    evaluation: EvaluationOptions
 
     @classmethod
     def load(

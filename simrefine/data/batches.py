@@ -4,6 +4,7 @@ In go the records of a folder; out come piles of uint8 pictures and, from a few 
 loop, the batches of each step. Nothing here remembers where it was: a resumed run asks for step 1,001 and gets it.
 """
 
+import copy
 import time
 import zlib
 from collections import deque
@@ -30,6 +31,10 @@ class Pile:
     """The usable pictures of one folder, cropped to a square and resized: `pile[indices]` is uint8 [n, size, size, c].
 
     They stay decoded in memory up to `memory_gib`; a larger pile is read again whenever a picture is asked for.
+
+    Attributes:
+        records, rejects: the files that can be used, in the order of the pile, and those that cannot.
+        source_sizes: [n, 2], height and width of each file's picture before the crop, px.
     """
 
     def __init__(self, records: Sequence[Record], size: int, channels: int, memory_gib: float):
@@ -37,25 +42,36 @@ class Pile:
         self.records: list[Record] = []
         self.rejects: list[Reject] = []
         fits = len(records) * size * size * channels <= memory_gib * 2**30
-        decoded = []
+        decoded, sizes = [], []
         with ThreadPoolExecutor(READ_THREADS) as threads:
             for record, result in zip(records, threads.map(self._try_read, records), strict=True):
                 if isinstance(result, ImageError):
                     self.rejects.append(Reject(str(record.relative), str(result)))
                     continue
+                picture, source_size = result
                 self.records.append(record)
+                sizes.append(source_size)
                 if fits:
-                    decoded.append(result)
+                    decoded.append(picture)
+        self.source_sizes = np.array(sizes, int).reshape(-1, 2)
         self._decoded = np.stack(decoded) if decoded else None
 
     def __len__(self) -> int:
         return len(self.records)
 
+    def take(self, indices: Sequence[int]) -> "Pile":
+        """A pile of the pictures at `indices` only."""
+        taken = copy.copy(self)
+        taken.records = [self.records[index] for index in indices]
+        taken.source_sizes = self.source_sizes[indices]
+        taken._decoded = None if self._decoded is None else self._decoded[indices]
+        return taken
+
     def __getitem__(self, indices: Sequence[int]) -> np.ndarray:
         if self._decoded is not None:
             return self._decoded[indices]
         try:
-            return np.stack([self._read(self.records[index]) for index in indices])
+            return np.stack([self._read(self.records[index])[0] for index in indices])
         except ImageError as error:
             paths = ", ".join(str(self.records[index].path) for index in indices[:3])
             raise UserError(
@@ -63,10 +79,11 @@ class Pile:
                 "put it back and continue with --resume",
             ) from error
 
-    def _read(self, record: Record) -> np.ndarray:
-        return fit_square(to_channels(read_picture(record.path).pixels, self.channels), self.size)
+    def _read(self, record: Record) -> tuple[np.ndarray, tuple[int, int]]:
+        pixels = read_picture(record.path).pixels
+        return fit_square(to_channels(pixels, self.channels), self.size), pixels.shape[:2]
 
-    def _try_read(self, record: Record) -> np.ndarray | ImageError:
+    def _try_read(self, record: Record) -> tuple[np.ndarray, tuple[int, int]] | ImageError:
         try:
             return self._read(record)
         except ImageError as error:

@@ -22,7 +22,7 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
 
     With `options.residual` the last layer starts at zero, so the new refiner is the identity.
     """
-    conv = _convolutions(dtype, seed)
+    conv = convolutions(dtype, seed)
     picture = keras.Input((None, None, channels), name="synthetic")
     features = REFINERS[options.name](picture, options, conv, dtype)
     if options.residual:
@@ -35,7 +35,7 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
 
 def build_discriminator(name: str, channels: int, dtype: str, seed: int) -> keras.Model:
     """A patch discriminator; call it through `judge`. Its logits are linear."""
-    conv = _convolutions(dtype, seed)
+    conv = convolutions(dtype, seed)
     picture = keras.Input((None, None, channels), name="picture")
     return keras.Model(picture, DISCRIMINATORS[name](picture, conv, dtype), name="discriminator")
 
@@ -123,7 +123,7 @@ def _logits(x, conv, kernel: int = 1):
     return conv(x, 2, kernel, dtype="float32")  # linear: a ReLU here would kill the realism gradient
 
 
-def _convolutions(dtype: str, seed: int) -> Callable:
+def convolutions(dtype: str, seed: int) -> Callable:
     """`conv(x, filters, kernel)` for one network: same padding, and a seed of its own for every layer."""
     seeds = itertools.count(seed * 1000)
     activations = {

@@ -63,7 +63,9 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, damaged
 
 
-def publish_refiner(folder: Path, config: Config, step: int, weights: list[np.ndarray]) -> None:
+def publish_refiner(
+    folder: Path, config: Config, step: int, weights: list[np.ndarray], evaluation: Mapping[str, float] | None = None
+) -> None:
     """Writes the refiner as `refine` loads it, replacing the one before in a single move.
 
     Args:
@@ -71,6 +73,7 @@ def publish_refiner(folder: Path, config: Config, step: int, weights: list[np.nd
         config: where the network, its channels and its training size come from.
         step: the training step it was taken at.
         weights: in the order of the network's variables.
+        evaluation: the numbers by which it was chosen, if it was.
     """
     about = {
         "step": step,
@@ -78,6 +81,7 @@ def publish_refiner(folder: Path, config: Config, step: int, weights: list[np.nd
         "size": config.data.size,
         "channels": config.data.channels,
         "refiner": asdict(config.refiner),
+        "evaluation": evaluation,
     }
     _publish(folder, "model", about, {f"{index:03d}": value for index, value in enumerate(weights)}, "weights")
 
@@ -92,6 +96,7 @@ class PublishedRefiner:
     step: int
     weights: list[np.ndarray]
     fingerprint: str  # SHA-256 of the weights file
+    evaluation: dict[str, float] | None  # the numbers by which it was chosen, if it was
 
 
 def read_refiner(path: Path) -> PublishedRefiner:
@@ -124,6 +129,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
         step=step,
         weights=[arrays[name] for name in sorted(arrays)],
         fingerprint=about["sha256"],
+        evaluation=about.get("evaluation"),
     )
 
 

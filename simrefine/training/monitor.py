@@ -132,6 +132,12 @@ class Monitor:
         )
         self._events.flush()
 
+    def held_out(self, step: int, numbers: dict[str, float]) -> None:
+        """The numbers on held-out faces after `step` steps."""
+        self._write_scalars(step, numbers)
+        self._metrics.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in numbers.items()}) + "\n")
+        self._metrics.flush()
+
     def _show(self, done: int, means: dict[str, float], seconds_a_step: float) -> None:
         losses = "  ".join(
             f"{label} {means[name]:{form}}"

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,7 +29,15 @@ from simrefine.models.augmentation import draw_augmentation
 from simrefine.models.losses import feature_distance
 from simrefine.models.simgan import SimGAN, StepBatch
 from simrefine.training.backend import tensorflow as backend
-from simrefine.training.checkpoint import Checkpoint, assign, newest_checkpoint, publish_refiner, save_checkpoint
+from simrefine.training.checkpoint import (
+    Checkpoint,
+    assign,
+    newest_checkpoint,
+    publish_refiner,
+    read_refiner,
+    save_checkpoint,
+)
+from simrefine.training.held_out import SCORE, hold_out, is_better, measure_held_out
 from simrefine.training.monitor import Monitor
 
 RUNS = Path("runs")  # where a run without a name goes, numbered
@@ -88,12 +97,20 @@ def train(
         if first >= total:
             raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
 
+        held_out = None
+        if config.evaluation.every:
+            synthetic, held_out_synthetic = hold_out(synthetic, config, "synthetic")
+            real, held_out_real = hold_out(real, config, "real")
+            held_out = partial(measure_held_out, gan.average, held_out_synthetic, held_out_real)
+        best = read_refiner(run / "best").evaluation if (run / "best").exists() else None
         samplers = _Samplers(config, synthetic, real)
         fixed = _fixed_faces(synthetic, config.monitor.faces), _fixed_faces(real, config.monitor.faces)
         batches = Prefetcher(samplers.step_batch, range(first, total))
         with Monitor(run, config, first, total, console) as monitor, _Interruption() as interruption:
             if first:
                 monitor.say(f"continuing at step {first}")
+            elif held_out:
+                monitor.held_out(0, held_out())  # what the unrefined faces score
             monitor.say("compiling the training step (the first one takes a while)")
             done = saved = first
             for step, batch in enumerate(batches, start=first):
@@ -109,6 +126,12 @@ def train(
                 last = done == total or interruption.signal is not None
                 if done % config.monitor.images_every == 0 or last or step == first:
                     monitor.pictures(done, *fixed, gan.inspect(*fixed))
+                if held_out and (done % config.evaluation.every == 0 or last):
+                    measured = held_out()
+                    monitor.held_out(done, measured)
+                    if is_better(measured, best, config.evaluation):
+                        best = measured
+                        publish_refiner(run / "best", config, done, average_weights(gan), best)
                 if done % config.monitor.checkpoint_every == 0 or last:
                     _save(gan, config, run, done)
                     saved = done
@@ -119,6 +142,8 @@ def train(
                 monitor.say(f"to go on:  simrefine train --resume --run {run}")
                 return Result(run, done, interruption.exit_code)
             monitor.say(f"done: the refiner is in {run / 'refiner'}")
+            if best:
+                monitor.say(f"the best on held-out faces (distance {best[SCORE]:.1f}) is in {run / 'best'}")
             monitor.say(f"to use it: simrefine refine DIR --model {run} --out DIR")
     return Result(run, done, 0)
 
@@ -309,7 +334,12 @@ def _save(gan: SimGAN, config: Config, run: Path, step: int) -> None:
     arrays = {name: variable.numpy() for name, variable in gan.variables().items()}
     arrays |= {"history/faces": gan.history.faces[: gan.history.count]}
     save_checkpoint(run / "checkpoints", step, arrays, config.monitor.keep_checkpoints)
-    publish_refiner(run / "refiner", config, step, [variable.numpy() for variable in gan.average.variables])
+    publish_refiner(run / "refiner", config, step, average_weights(gan))
+
+
+def average_weights(gan: SimGAN) -> list[np.ndarray]:
+    """The averaged refiner's weights, which are the ones that are published."""
+    return [variable.numpy() for variable in gan.average.variables]
 
 
 def restore(gan: SimGAN, checkpoint: Checkpoint) -> None:

@@ -1,0 +1,380 @@
+"""Annotation files in, one form out: for each picture its label points in continuous pixel coordinates, or its class.
+
+Formats differ in where they count from: JSON lines and Hugging Face metadata are taken as continuous, 300-W .pts
+(Sagonas et al. 2013) counts pixels from 1 and COCO (Lin et al. 2014) from 0. Here is also what a label needs when
+its picture is cropped, resized or mirrored.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from simrefine.data.folders import list_folder, resolved
+from simrefine.errors import UserError
+
+_NAMES = ("file", "file_name")
+_POINTS = ("landmarks", "keypoints")
+_GROUPS = ("subject", "identity", "person")  # who a picture shows, where a row says so
+_KNOWN = "known are .jsonl, COCO .json, Hugging Face metadata.jsonl or .csv, and a folder of 300-W .pts files"
+_MANY = 8  # pictures from which on an empty lower right half is no accident
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an annotation file says about the pictures of a folder. Both dicts go by the picture's posix path below it.
+
+    Args:
+        points: float64 [k, 2] of x, y in px, the same k for all; the picture spans 0 to width, pixel (i, j) has its
+            centre at (i + 0.5, j + 0.5). NaN where a point is not labelled. Pictures without any point are not listed.
+        classes: the class, as text; empty where the file has none.
+        source: the file or folder it was read from.
+        groups: who a picture shows ("subject", "identity" or "person" in its row); empty where the file does not say.
+    """
+
+    points: dict[str, np.ndarray]
+    classes: dict[str, str]
+    source: Path
+    groups: dict[str, str] = field(default_factory=dict)
+
+    def groups_of(self, names: Sequence[str]) -> list[str] | None:
+        """Who each picture shows; None unless that is known of all."""
+        return [self.groups[name] for name in names] if all(name in self.groups for name in names) else None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One picture's entry: `where` it stands, for messages, and what it says."""
+
+    where: str
+    name: str
+    points: np.ndarray | None = None
+    label: str | None = None
+    group: str | None = None
+
+
+def read_labels(path: Path, folder: Path) -> Labels:
+    """Reads the labels of the pictures in `folder`.
+
+    - `.jsonl` and `.csv` (Hugging Face metadata too): `file` or `file_name`, and `landmarks` or `keypoints` ([x, y] for
+      each point, continuous; JSON text in a .csv) or `label`, a row a picture. Other fields are left alone.
+    - `.json`: COCO keypoints. Of several faces in a picture the one with the largest box counts.
+    - a `.pts` file, or a folder of them: `a/x.pts` belongs to the picture `a/x.jpg`, or `.png`, ...
+
+    A name is looked for below the label file's folder, then below `folder`.
+
+    Args:
+        path: the label file or folder.
+        folder: the folder of the pictures; they are not opened.
+
+    Raises:
+        UserError: `path` is missing, of another format, empty or malformed, holds numbers that are not finite or
+            different numbers of points, or names a picture twice; the message names the file and the line.
+    """
+    path, folder = Path(path), Path(folder)
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise UserError(f"label file {path} does not exist", "check the path")
+    if path.is_dir() or suffix == ".pts":
+        rows = _read_pts(path, folder)
+    elif suffix in _READERS:
+        rows = _READERS[suffix](path)
+    else:
+        raise UserError(f"{path} is no label file that can be read", _KNOWN)
+    return _collect(rows, path, folder)
+
+
+def select_points(labels: Labels, names: Sequence[str]) -> np.ndarray:
+    """The points of the pictures `names`: float64 [n, k, 2].
+
+    Raises:
+        UserError: pictures without points; it counts them and names the first.
+    """
+    missing = [name for name in names if name not in labels.points]
+    if missing:
+        some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise UserError(
+            f"{labels.source} has no points for {len(missing)} of {len(names)} pictures: {some}",
+            "name the label file that belongs to these pictures, or take them out of the folder",
+        )
+    return np.stack([labels.points[name] for name in names])
+
+
+def fit_points(points: np.ndarray, height: int | np.ndarray, width: int | np.ndarray, size: int) -> np.ndarray:
+    """Moves points as `data.images.fit_square` moves pixels: [..., k, 2] of a picture of `height` x `width` px to the
+    same shape for size x size px. `height` and `width` may also be arrays [n], for [n, k, 2]."""
+    height, width = np.asarray(height), np.asarray(width)
+    side = np.minimum(height, width)
+    corner = np.stack([(width - side) // 2, (height - side) // 2], -1)
+    return (points - corner[..., None, :]) * (size / side)[..., None, None]
+
+
+def check_inside(
+    points: np.ndarray, names: Sequence[str], height: int | np.ndarray, width: int | np.ndarray, source: Path
+) -> None:
+    """Checks that the points can belong to pictures of this size. Some points outside are normal: a hidden jaw.
+
+    Args:
+        points: [n, k, 2] in px of these pictures, before any crop.
+        names: of the pictures, for messages.
+        height: of the pictures, in px, one number or [n]; so is `width`.
+        source: of the labels, for messages.
+
+    Raises:
+        UserError: over half of the points of a picture lie outside it (the labels are of larger pictures), or none
+            of all points lies in the right or in the lower half of its picture (of smaller ones).
+    """
+    height, width = np.broadcast_to(height, len(names)), np.broadcast_to(width, len(names))
+    share = points / np.stack([width, height], -1)[:, None]  # in the picture: 0 to 1
+    with np.errstate(invalid="ignore"):
+        outside = ((share < 0) | (share > 1)).any(-1).sum(1)  # [n]; NaN counts as inside
+    labelled = np.isfinite(points).all(-1).sum(1)
+    wrong = np.flatnonzero(outside > labelled / 2)
+    fix = "name the label file that belongs to these very pictures, or resize the labels with them"
+    if len(wrong):
+        first = wrong[0]
+        raise UserError(
+            f"{source} holds labels of another size: {outside[first]} of the {labelled[first]} points of "
+            f"{names[first]} lie outside its {width[first]} x {height[first]} pixels "
+            f"({len(wrong)} of {len(names)} pictures are so)",
+            fix,
+        )
+    if len(names) >= _MANY and np.nanmax(share) < 0.5:
+        raise UserError(
+            f"{source} holds labels of another size: all points of all {len(names)} pictures lie in the upper left "
+            f"quarter ({names[0]} has {width[0]} x {height[0]} pixels)",
+            fix,
+        )
+
+
+def eye_corners(k: int) -> tuple[int, int] | None:
+    """The two points whose distance is the inter-ocular distance: of 68 points the outer eye corners (as in 300-W), of
+    5 the eyes; None where it is not known which of `k` points are eyes."""
+    return {68: (36, 45), 5: (0, 1)}.get(k)
+
+
+def interocular(points: np.ndarray) -> np.ndarray | None:
+    """The inter-ocular distance in px: [n, k, 2] to [n], see `eye_corners`; NaN where an eye is not labelled or both
+    are in one place, None where no eyes are known."""
+    eyes = eye_corners(points.shape[1])
+    if eyes is None:
+        return None
+    distance = np.linalg.norm(points[:, eyes[0]] - points[:, eyes[1]], axis=-1)
+    return np.where(distance > 0, distance, np.nan)
+
+
+def mirror_order(k: int) -> np.ndarray | None:
+    """For 68 and 5 points, where each point of a mirrored picture comes from: `mirrored = points[:, order]` with x
+    replaced by width - x; None for other `k`."""
+    if k == 5:
+        return np.array([1, 0, 2, 4, 3])
+    if k != 68:
+        return None
+    order = np.arange(68)
+    # Jaw, brows, nostrils, upper and lower lids, then the lips: outer upper and lower, inner upper and lower.
+    runs = [(0, 17), (17, 27), (31, 36), (36, 40, 42, 46), (40, 42, 46, 48), (48, 55), (55, 60), (60, 65), (65, 68)]
+    for bounds in runs:
+        run = [point for first, last in zip(bounds[::2], bounds[1::2], strict=True) for point in range(first, last)]
+        order[run] = run[::-1]
+    return order
+
+
+def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
+    points: dict[str, np.ndarray] = {}
+    classes: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    count = None
+    base, root = resolved(source if source.is_dir() else source.parent), resolved(folder)
+    for row in rows:
+        key = _locate(row.name, base, root)
+        if key in seen:
+            raise UserError(f"{row.where}: {row.name} was already named in {seen[key]}", "keep one of the two")
+        seen[key] = row.where
+        if row.label is not None:
+            classes[key] = row.label
+        if row.group is not None:
+            groups[key] = row.group
+        if row.points is None:
+            continue
+        count = count or len(row.points)
+        if len(row.points) != count:
+            raise UserError(
+                f"{row.where}: {row.name} has {len(row.points)} points, those before it have {count}",
+                "give all pictures the same points",
+            )
+        points[key] = row.points
+    if not points and not classes:
+        raise UserError(
+            f"{source} holds no label of any picture",
+            "name one with points or classes; a .pts file needs its picture's name",
+        )
+    return Labels(points, classes, source, groups)
+
+
+def _locate(name: str, base: Path, root: Path) -> str:
+    """The path below `root` of a picture that is named relative to `base` or to `root`; what exists decides."""
+    places = [Path(os.path.normpath(start / name)) for start in (base, root)]
+    below = [place for place in places if place.is_relative_to(root)]
+    found = next((place for place in below if place.exists()), below[0] if below else None)
+    return found.relative_to(root).as_posix() if found else name
+
+
+def _read_json_lines(path: Path) -> Iterator[_Row]:
+    for number, line in enumerate(_read_text(path).split("\n"), 1):  # splitlines would also split inside a string
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield _parse_row(_parse_json(line, where), where)
+
+
+def _read_csv(path: Path) -> Iterator[_Row]:
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            filled = {key: value for key, value in row.items() if value != ""}
+            parsed = {key: _parse_json(filled[key], where) for key in _POINTS if filled.get(key)}
+            yield _parse_row(dict.fromkeys(row) | filled | parsed, where)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}", "save it as comma-separated UTF-8") from error
+
+
+def _read_coco(path: Path) -> Iterator[_Row]:
+    content = _parse_json(_read_text(path), str(path))
+    try:
+        images = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        annotations = content["annotations"]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f'{path} is no COCO file: it lacks "images" with "id" and "file_name", or "annotations"', _KNOWN
+        ) from error
+    if len(images) < len(content["images"]):
+        raise UserError(f"{path}: two images have the same id", "give each image an id of its own")
+    if not isinstance(annotations, list):
+        raise UserError(f'{path} is no COCO file: its "annotations" are no list', _KNOWN)
+    largest: dict[Any, tuple[float, _Row]] = {}
+    for number, annotation in enumerate(annotations, 1):
+        where = f"{path}, annotation {number}"
+        try:
+            image, keypoints, box = annotation["image_id"], annotation.get("keypoints") or [], annotation.get("bbox")
+            name = images.get(image)
+            triples = [keypoints[i : i + 3] for i in range(0, len(keypoints), 3)]
+            area = float(box[2] * box[3]) if box else None
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise UserError(
+                f'{where}: needs "image_id", "keypoints" as a list and, if any, "bbox" as [x, y, w, h]', "mend it"
+            ) from error
+        if name is None:
+            raise UserError(f'{where}: image_id {image} is not among the "images"', "add the image to the file")
+        if not triples:
+            continue
+        values = _parse_points(triples, 3, where)
+        points = np.where(values[:, 2:] > 0, values[:, :2] + 0.5, np.nan)
+        if np.isnan(points).all():
+            continue
+        if area is None:
+            area = float(np.prod(np.nanmax(points, axis=0) - np.nanmin(points, axis=0)))
+        if image not in largest or area > largest[image][0]:
+            largest[image] = (area, _Row(where, name, points))
+    yield from (row for _, row in largest.values())
+
+
+def _read_pts(path: Path, folder: Path) -> Iterator[_Row]:
+    if path.is_dir():
+        files = {r.relative: r.path for r in list_folder(path, what="label folder").others if _is_pts(r.relative)}
+    else:
+        files = {PurePosixPath(path.name): path}
+    if not files:
+        raise UserError(f"{path} holds no .pts files", _KNOWN)
+    pictures: dict[str, list[str]] = {}
+    for record in list_folder(folder, what="picture folder").pictures:
+        pictures.setdefault(str(record.relative.with_suffix("")), []).append(str(record.relative))
+    base, root = resolved(path if path.is_dir() else path.parent), resolved(folder)
+    for relative, file in files.items():
+        points = _parse_pts(_read_text(file), file)
+        stem = str(relative.with_suffix(""))
+        below = os.path.relpath(base / stem, root)
+        for picture in pictures.get(below, pictures.get(stem, [])):
+            yield _Row(str(file), str(root / picture), points)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[_Row]]] = {
+    ".jsonl": _read_json_lines,
+    ".csv": _read_csv,
+    ".json": _read_coco,
+}
+
+
+def _is_pts(relative: PurePosixPath) -> bool:
+    return relative.suffix.lower() == ".pts"
+
+
+def _parse_pts(text: str, path: Path) -> np.ndarray:
+    points, declared, inside = [], None, False
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if words == ["{"]:
+            inside = True
+        elif words == ["}"]:
+            break
+        elif inside and words:
+            points.append(_parse_points([words], 2, f"{path}, line {number}")[0])
+        elif words and words[0] == "n_points:":
+            declared = words[-1]
+    else:
+        raise UserError(f"{path}: no points between {{ and }}", "restore the file, it may be cut off")
+    if not points or declared not in (None, str(len(points))):
+        raise UserError(f"{path}: {len(points)} points, n_points says {declared}", "restore the file")
+    return np.array(points) - 0.5
+
+
+def _parse_row(row: Any, where: str) -> _Row:
+    name = next((row[key] for key in _NAMES if row.get(key)), None) if isinstance(row, dict) else None
+    if not isinstance(name, str):
+        raise UserError(f'{where}: no "file" or "file_name"', "name the picture in each row")
+    keys = [key for key in (*_POINTS, "label") if key in row]
+    if not keys:
+        raise UserError(f'{where}: no "landmarks", "keypoints" or "label"', "add what the picture is labelled with")
+    given = next((row[key] for key in _POINTS if row.get(key)), None)
+    label = row.get("label")
+    if not isinstance(label, str | int | float | None):
+        raise UserError(f'{where}: "label" is neither text nor a number', "give one class a picture")
+    group = next((str(row[key]) for key in _GROUPS if row.get(key) is not None), None)
+    points = given and _parse_points(given, 2, where)
+    return _Row(where, name, points, None if label is None else str(label), group)
+
+
+def _parse_points(values: Any, columns: int, where: str) -> np.ndarray:
+    """float64 [k, columns]."""
+    try:
+        points = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        points = np.zeros(0)
+    if points.ndim != 2 or points.shape[1] != columns:
+        raise UserError(f"{where}: the points are not {columns} numbers each", "mend the line")
+    if not np.isfinite(points).all():
+        raise UserError(f"{where}: a point is not finite", "mend the line, or leave the picture out")
+    return points
+
+
+def _parse_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) and error.lineno > 1 else ""
+        raise UserError(f"{where}{line}: no valid JSON ({error})", "mend it") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"label file {path} is not UTF-8 text", "save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(f"label file {path} cannot be read: {error.strerror}", "check its permissions") from error

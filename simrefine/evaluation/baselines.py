@@ -1,0 +1,74 @@
+"""What a user could do to the renders without simrefine: match the photographs' colours, or add a camera's faults.
+
+Pictures are uint8 [n, h, w, c] in and out, changed in place of a refined set: no pixel moves, so labels stay valid.
+"""
+
+import cv2
+import numpy as np
+
+from simrefine.data.batches import generator
+
+BLUR_SIDES = 0.016  # largest standard deviation of the blur, in shares of the picture's side: 1 px of 64
+NOISE_LEVELS = 8.0  # largest standard deviation of the noise, gray levels
+JPEG_QUALITY = (40, 95)
+ROUNDING = 1 / 12  # variance that rounding to whole gray levels makes; a flat picture has no less
+
+
+def match_colours(images: np.ndarray, reference: np.ndarray, seed: int) -> np.ndarray:
+    """Gives every picture the mean and covariance of colour of a reference picture, drawn at random for each.
+
+    The linear Monge-Kantorovich map, the least change that does it (Pitie & Kokaram 2007; with the diagonals of the
+    covariances alone it would be Reinhard et al. 2001):
+    T = S^-1/2 (S^1/2 R S^1/2)^1/2 S^-1/2, where S and R are the covariances of picture and reference.
+
+    Args:
+        images: uint8 [n, h, w, c].
+        reference: uint8 [m, h, w, c], photographs; of any size and number.
+    """
+    drawn = generator(seed, 0, "match colours").integers(len(reference), size=len(images))
+    return np.stack([_match(image, reference[index]) for image, index in zip(images, drawn, strict=True)])
+
+
+def augment_photometric(images: np.ndarray, seed: int) -> np.ndarray:
+    """Blurs each picture, adds Gaussian noise and saves it as a JPEG, each to a strength drawn at random."""
+    return np.stack([_degrade(image, generator(seed, i, "photometric")) for i, image in enumerate(images)])
+
+
+def match_and_degrade(images: np.ndarray, reference: np.ndarray, seed: int) -> np.ndarray:
+    """Both: the best that needs no training."""
+    return augment_photometric(match_colours(images, reference, seed), seed)
+
+
+def _match(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    mean, covariance = _colour_statistics(image)
+    wanted_mean, wanted = _colour_statistics(reference)
+    root, inverse = (_power(covariance, exponent, floor=ROUNDING) for exponent in (0.5, -0.5))
+    transform = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
+    return _to_levels((image - mean) @ transform + wanted_mean)
+
+
+def _colour_statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [c] and covariance [c, c] of the pixels, in gray levels."""
+    pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
+    return pixels.mean(axis=0), np.atleast_2d(np.cov(pixels, rowvar=False))
+
+
+def _power(symmetric: np.ndarray, exponent: float, floor: float = 0.0) -> np.ndarray:
+    values, vectors = np.linalg.eigh(symmetric)
+    return vectors * np.maximum(values, floor) ** exponent @ vectors.T
+
+
+def _degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    height, width, channels = image.shape
+    blur, noise = rng.uniform(0, BLUR_SIDES * max(height, width)), rng.uniform(0, NOISE_LEVELS)
+    quality = int(rng.integers(*JPEG_QUALITY, endpoint=True))
+    changed = cv2.GaussianBlur(image, (0, 0), max(blur, 1e-3)).reshape(image.shape)
+    changed = _to_levels(changed + rng.normal(0, noise, image.shape))
+    # OpenCV takes the first channel for blue; swapped, so that the JPEG weighs red and blue as in a photograph.
+    _, content = cv2.imencode(".jpg", changed[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
+    return decoded.reshape(image.shape)[..., ::-1].copy()
+
+
+def _to_levels(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
