@@ -9,7 +9,9 @@ pools never meet, and they take turns: one works, the other waits. Both get the 
 Before anything is timed, PyTorch takes over simrefine's initial weights, and the losses of the warm-up steps must
 agree: the same networks, losses, optimisers and history, or no answer. The answer is the median over the rounds of
 simrefine's images/s divided by PyTorch's in the same round; 1 or more means "not slower". simrefine also computes the
-accuracies, the change and the diversity that it logs, which the plain loop does not. On an otherwise idle machine:
+accuracies, the change and the diversity that it logs, which the plain loop does not.
+
+On an otherwise idle machine, for a neighbour slows PyTorch's threads, which wait for one another, far more:
 
     python -m venv venv
     venv/bin/pip install -c constraints.txt -e . torch==2.13.0
@@ -49,12 +51,11 @@ from simrefine.models.simgan import SimGAN, StepBatch
 from simrefine.training.backend import tensorflow as backend
 
 PAPER = Path(__file__).parents[1] / "paper.toml"
-WARM_UP_STEPS = 5
-FIRST_TOLERANCE = {"float32": 1e-3, "bfloat16": 1e-2}  # of the losses of the first step
-# Of the other warm-up steps. Adam enlarges rounding: changing the weights by a millionth moves these losses by 0.007,
-# but a player that stood still, or a history of other faces, would move them by 0.1 and more.
-LATER_TOLERANCE = 5e-2
-PRECISIONS = list(FIRST_TOLERANCE)
+WARM_UP_STEPS = 3  # later on, Adam has enlarged the rounding too far to compare
+# What the losses of these steps may differ by. In float32 they do by 0.0005, mostly from where Adam adds its epsilon;
+# with another draw from the history it is 0.004, with symmetric padding 0.03, with a discriminator at rest 0.8.
+TOLERANCE = {"float32": 3e-3, "bfloat16": 1e-2}
+PRECISIONS = list(TOLERANCE)
 LOSSES = ("refiner/realism", "refiner/self_regularisation", "discriminator/loss")
 
 
@@ -244,9 +245,9 @@ def compare(config: Config, rounds: int, steps: int) -> dict:
         weights = ask("simrefine", "weights")
         ask("pytorch", "take", weights)
         warm_up = range(WARM_UP_STEPS)
-        first, *later = np.abs(ask("simrefine", "losses", warm_up) - ask("pytorch", "losses", warm_up)).tolist()
-        if not (max(first) <= FIRST_TOLERANCE[precision] and np.max(later) <= LATER_TOLERANCE):
-            raise click.ClickException(f"{precision}: the sides differ; losses apart by {first}, then {later}")
+        difference = float(np.abs(ask("simrefine", "losses", warm_up) - ask("pytorch", "losses", warm_up)).max())
+        if not difference <= TOLERANCE[precision]:
+            raise click.ClickException(f"{precision}: the losses differ by {difference:.2g}, so the sides do too")
         speeds = {name: [] for name in sides}  # images/s
         for turn in range(rounds):
             span = range(WARM_UP_STEPS + turn * steps, WARM_UP_STEPS + (turn + 1) * steps)
@@ -257,7 +258,7 @@ def compare(config: Config, rounds: int, steps: int) -> dict:
             process.shutdown()
     return {
         "weights": [sum(array.size for array in arrays) for arrays in weights],  # refiner, discriminator
-        "difference_of_losses": {"first_step": max(first), "warm_up": float(np.max(later))},
+        "largest_difference_of_losses": difference,
         "images_per_second": speeds,
         "ratios": [ours / theirs for ours, theirs in zip(speeds["simrefine"], speeds["pytorch"], strict=True)],
     }
@@ -286,13 +287,14 @@ def describe_machine() -> dict:
     return {
         "cpu": names[0].partition(":")[2].strip() if names else platform.processor(),
         "threads": {"tensorflow": os.cpu_count(), "torch": torch.get_num_threads()},
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # of the last minute; an idle machine has 0
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("simrefine", "keras", "tensorflow", "torch")},
     }
 
 
-def span_of(values: list[float], unit: str = "") -> str:
-    return f"{statistics.median(values):7.2f}{unit}  ({min(values):.2f} .. {max(values):.2f})"
+def span_of(values: list[float]) -> str:
+    return f"{statistics.median(values):7.2f}  ({min(values):.2f} .. {max(values):.2f})"
 
 
 @click.command(help=__doc__.partition("\n")[0], context_settings={"show_default": True})
@@ -306,13 +308,14 @@ def main(precisions, rounds, steps, size, batch_size, file):
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # of the child processes, for both libraries
     report = describe_machine() | {"size": size, "batch_size": batch_size, "rounds": rounds, "steps": steps}
     click.echo("\n".join(f"{name:<12}{value}" for name, value in report.items()))
+    if (report["load"] or 0) > 0.5:
+        click.echo("WARNING: the machine was busy in the last minute; times next to other work are worthless", err=True)
     report["results"] = {}
     for precision in precisions:
         result = compare(load_config(precision, size, batch_size), rounds, steps)
         report["results"][precision] = result
-        first, later = result["difference_of_losses"].values()
-        click.echo(f"\n{precision}: both sides have {' + '.join(map(str, result['weights']))} weights")
-        click.echo(f"  losses agree within {first:.1g} on the first step, {later:.1g} on the next {WARM_UP_STEPS - 1}")
+        weights, difference = result["weights"], result["largest_difference_of_losses"]
+        click.echo(f"\n{precision}: both have {weights[0]} + {weights[1]} weights, losses within {difference:.1g}")
         for name, speeds in result["images_per_second"].items():
             click.echo(f"  {name:<12}{span_of(speeds)}  images/s")
         slower = "slower" if statistics.median(result["ratios"]) < 1 else "not slower"

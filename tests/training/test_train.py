@@ -15,9 +15,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import TINY, tiny_config, write_pile
 
 import simrefine
+from simrefine.data.batches import Pile
+from simrefine.data.folders import list_folder
 from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
 from simrefine.models.simgan import SimGAN
-from simrefine.training.checkpoint import newest_checkpoint
+from simrefine.training.checkpoint import newest_checkpoint, read_refiner
+from simrefine.training.held_out import hold_out, is_better
 from simrefine.training.train import train
 
 
@@ -190,6 +193,58 @@ def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles,
         train(tiny(piles, training__steps=20), tmp_path / "run", quiet=True)
     assert error.value.exit_code == EXIT_DIVERGED
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 4
+
+
+EVALUATING = {"evaluation__every": 4, "evaluation__faces": 10, "training__batch_size": 4, "training__steps": 8}
+
+
+@pytest.fixture
+def larger_piles(tmp_path):
+    return {
+        "data.synthetic": str(write_pile(tmp_path / "many" / "synthetic", 16)),
+        "data.real": str(write_pile(tmp_path / "many" / "real", 16, real=True, extension=".jpg")),
+    }
+
+
+def test_held_out_faces_are_measured_and_the_best_refiner_is_kept_by_the_rule(larger_piles, tmp_path):
+    run = tmp_path / "run"
+    train(tiny(larger_piles, **EVALUATING), run, quiet=True)
+    looks = {each["step"]: each for each in metrics(run) if "held_out/swd" in each}
+    assert sorted(looks) == [0, 4, 8], "0 is what unrefined faces score"
+    assert looks[0]["held_out/displacement"] == 0
+    best = read_refiner(run / "best")
+    assert best.evaluation["held_out/swd"] == pytest.approx(
+        min(looks[4]["held_out/swd"], looks[8]["held_out/swd"]), abs=1e-5
+    )
+    assert looks[best.step]["held_out/swd"] == pytest.approx(best.evaluation["held_out/swd"], abs=1e-5)
+    assert "held_out/colour_gap" in events(run).Tags()["tensors"]
+    assert simrefine.load(run / "best").step == best.step
+
+
+def test_a_refiner_that_moves_the_picture_too_far_is_never_the_best():
+    options = tiny_config(evaluation__max_displacement=1.0).evaluation
+    near = {"held_out/swd": 50.0, "held_out/displacement": 1.1}
+    assert not is_better(near, None, options)
+    kept = near | {"held_out/displacement": 0.9}
+    assert is_better(kept, None, options)
+    assert is_better(kept | {"held_out/swd": 49.0}, kept, options) and not is_better(kept, kept, options)
+
+
+def test_held_out_faces_are_never_trained_on_and_the_same_after_a_resume(larger_piles, tmp_path):
+    config = tiny(larger_piles, **EVALUATING)
+    records = list_folder(Path(larger_piles["data.real"]), what="real folder").pictures
+    pile = Pile(records, 16, 3, 1.0)
+    rest, held = hold_out(pile, config, "real")
+    again = hold_out(pile, config, "real")[1]
+    assert len(rest) == 6 and len(held) == 10
+    np.testing.assert_array_equal(held, again)
+    trained_on = {face.tobytes() for face in rest[np.arange(6)]}
+    assert trained_on.isdisjoint(face.tobytes() for face in held)
+
+
+def test_holding_out_too_many_faces_is_refused(larger_piles, tmp_path):
+    with pytest.raises(UserError, match=r"evaluation.faces = 13 would leave less than a batch \(4\) of 16 synthetic"):
+        train(tiny(larger_piles, **EVALUATING | {"evaluation__faces": 13}), tmp_path / "run", quiet=True)
 
 
 def test_a_dry_run_reports_and_writes_nothing(piles, tmp_path, capsys):

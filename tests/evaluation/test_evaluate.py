@@ -1,0 +1,216 @@
+"""From folders to a verdict: what is measured is written down, what cannot be is refused by name."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tiny import draw_face, tiny_config, write_pile
+
+from simrefine.cli import main
+from simrefine.data.images import Picture, encode_picture, read_picture
+from simrefine.errors import UserError
+from simrefine.evaluation import evaluate as module
+from simrefine.evaluation import realism, usefulness
+from simrefine.evaluation.evaluate import evaluate, reach_verdict
+from simrefine.measures import realism as formulas
+from simrefine.measures.drift import measure_drift
+from simrefine.training.train import train
+
+N = 24
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Shorter trainings: what is tested here is not how well they learn."""
+    monkeypatch.setattr(formulas, "PATCHES", 2**9)
+    monkeypatch.setattr(formulas, "DIRECTIONS", 16)
+    monkeypatch.setattr(realism, "CLASSIFIER_STEPS", 3)
+    short = partial(usefulness.measure_usefulness, steps=2, precision="float32")
+    monkeypatch.setattr(module, "measure_usefulness", short)
+
+
+def write_labels(folder, names, size, rng):
+    """Five points a face: two eyes, a nose, two corners of the mouth."""
+    points = np.array([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.4, 0.7], [0.6, 0.7]]) * size
+    rows = [
+        {"file": name, "identity": index % 8, "landmarks": (points + rng.normal(0, 0.3, points.shape)).tolist()}
+        for index, name in enumerate(names)
+    ]
+    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "labels.jsonl"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Raw, refined (brighter by 9), real and test faces of 20 px, all labelled."""
+    rng = np.random.default_rng(0)
+    write_pile(tmp_path / "raw", N + 8, size=20)
+    (tmp_path / "refined").mkdir()
+    for file in (tmp_path / "raw").iterdir():
+        pixels = np.clip(read_picture(file).pixels.astype(int) + 9, 0, 255).astype(np.uint8)
+        (tmp_path / "refined" / file.name).write_bytes(encode_picture(Picture(pixels), ".png"))
+    write_pile(tmp_path / "real", N + 120, size=20, real=True)
+    write_pile(tmp_path / "test", N, size=20, real=True, seed=5)
+    for name in ("raw", "real", "test"):
+        write_labels(tmp_path / name, sorted(f.name for f in (tmp_path / name).iterdir()), 20, rng)
+    return tmp_path
+
+
+def arguments(folders, **changes):
+    given = {"raw": folders / "raw", "refined": folders / "refined", "real": folders / "real", "out": folders / "out"}
+    return given | changes
+
+
+def test_everything_that_the_folders_allow_is_measured_and_written_down(folders):
+    labels = {f"{prefix}labels": folders / name / "labels.jsonl" for prefix, name in (("", "raw"), ("real_", "real"))}
+    test = {"test": folders / "test", "test_labels": folders / "test" / "labels.jsonl"}
+    result = evaluate(**arguments(folders, **labels, **test))
+    assert json.loads((folders / "out" / "evaluation.json").read_text()) == result
+    page = (folders / "out" / "report.html").read_text()
+    assert result["verdict"]["sentence"][:20] in page and "000.png" in page
+    assert set(result) >= {"verdict", "inputs", "realism", "labels", "usefulness", "versions", "seconds"}
+    assert set(result["usefulness"]["sets"]) == {
+        "raw",
+        "colour matching",
+        "augmentation only",
+        "colour matching + augmentation",
+        "refined",
+        "refined + raw",
+        "real",
+    }
+    assert result["usefulness"]["sets"]["refined"]["adapted"]["mean"] > 0
+    assert result["inputs"]["size"] == 20, "the first raw picture's side"
+    assert result["labels"]["percent_median"] < 2, "a change of brightness moves nothing"
+
+
+def test_without_labels_realism_and_displacement_are_measured(folders):
+    result = evaluate(**arguments(folders))
+    assert "usefulness" not in result and result["labels"]["where"] == "grid"
+
+
+def test_a_run_can_be_evaluated_without_writing_a_refined_folder(folders):
+    config = tiny_config(data__synthetic=str(folders / "raw"), data__real=str(folders / "real"))
+    train(config, folders / "run", quiet=True)
+    places = {
+        "--raw": folders / "raw",
+        "--model": folders / "run",
+        "--real": folders / "real",
+        "--out": folders / "out",
+    }
+    flags = [str(part) for pair in places.items() for part in pair]
+    done = CliRunner().invoke(main, ["evaluate", *flags, "--part", "realism"], catch_exceptions=False)
+    assert done.exit_code == 0 and "report.html" in done.output
+    result = json.loads((folders / "out" / "evaluation.json").read_text())
+    assert result["inputs"]["size"] == 16 and "[training]" in result["config"]
+    assert result["curves"]["step"] == [2, 4] and "labels" not in result
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"refined": None}, "either --refined DIR or --model RUN"),
+        ({"model": "run"}, "either --refined DIR or --model RUN"),
+        ({"parts": ["usefulness"]}, "--labels FILE, --test DIR and --test-labels FILE"),
+        ({"parts": ["beauty"]}, "no part 'beauty'"),
+        ({"real": "/nowhere"}, "real folder /nowhere does not exist"),
+        ({"labels": "/nowhere.jsonl"}, "label file /nowhere.jsonl does not exist"),
+    ],
+)
+def test_what_is_missing_is_named(folders, changes, message):
+    with pytest.raises(UserError, match=message):
+        evaluate(**arguments(folders, **changes))
+
+
+def test_raw_and_refined_names_that_do_not_match_are_named(folders):
+    (folders / "refined" / "003.png").rename(folders / "refined" / "other.png")
+    with pytest.raises(UserError, match=r"1 of 32 pictures in .*raw have no partner.*003\.png"):
+        evaluate(**arguments(folders))
+    (folders / "raw" / "003.png").unlink()
+    with pytest.raises(UserError, match=r"in .*refined have no partner.*other\.png"):
+        evaluate(**arguments(folders))
+
+
+def test_refined_faces_are_compared_with_their_own_raw_face_whatever_the_order(folders, monkeypatch):
+    for place in ("raw", "refined"):
+        (folders / place / "000.png").rename(folders / place / "z.png")
+    extra = draw_face(np.random.default_rng(9), 20)
+    for place in ("raw", "refined"):
+        (folders / place / "A.png").write_bytes(encode_picture(Picture(extra), ".png"))
+    seen = {}
+
+    def look(raw, refined, *rest):
+        seen.update(raw=raw, refined=refined)
+        return measure_drift(raw, refined, *rest)
+
+    monkeypatch.setattr(module, "measure_drift", look)
+    evaluate(**arguments(folders, parts=["labels"]))
+    difference = seen["refined"].astype(int) - seen["raw"]
+    assert set(np.unique(difference)) <= set(range(10)), "brighter by at most 9, everywhere"
+
+
+def test_labels_of_another_size_or_for_missing_pictures_are_refused_by_name(folders):
+    file = folders / "raw" / "labels.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    with pytest.raises(UserError, match=r"no points for 1 of 32 pictures: 000\.png"):
+        evaluate(**arguments(folders, labels=file))
+    for row in rows:
+        row["landmarks"] = (4 * np.array(row["landmarks"])).tolist()
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="labels"):
+        evaluate(**arguments(folders, labels=file))
+
+
+def test_a_set_too_small_for_a_statistic_is_named(folders):
+    for index in range(20):
+        for place in ("raw", "refined"):
+            (folders / place / f"{index:03d}.png").unlink()
+    with pytest.raises(UserError, match="raw set.*auc.*12, at least 20"):
+        evaluate(**arguments(folders, parts=["realism"]))
+
+
+def useful(raw, refined, std=0.1):
+    def score(mean):
+        return {"adapted": {"mean": mean, "std": std, "gap_closed": 0.4}, "error": {"mean": mean, "std": std}}
+
+    return {"unit": "NME", "sets": {"raw": score(raw), "refined": score(refined)}}
+
+
+def real(swd, auc):
+    def distances(place):
+        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]}}
+
+    return {"raw": distances(0), "refined": distances(1)}
+
+
+HOLD = {"percent_median": 0.5, "percent_p95": 1.0, "unit": "inter-ocular distance"}
+MOVED = HOLD | {"percent_p95": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("result", "helped"),
+    [
+        ({"usefulness": useful(8.0, 7.0), "labels": HOLD}, True),
+        ({"usefulness": useful(8.0, 7.95), "labels": HOLD}, None),
+        ({"usefulness": useful(8.0, 9.0), "labels": HOLD}, False),
+        ({"usefulness": useful(8.0, 7.0), "labels": MOVED}, False),
+        ({"usefulness": useful(8.0, 7.0), "realism": real((50, 60), (0.9, 0.95))}, True),
+        ({"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD}, True),
+        ({"realism": real((100, 50), (0.95, 0.96)), "labels": HOLD}, None),
+        ({"realism": real((100, 120), (0.95, 0.96)), "labels": HOLD}, False),
+        ({"realism": real((100, 50), (0.95, 0.8)), "labels": MOVED}, False),
+        ({"labels": HOLD}, None),
+        ({}, None),
+    ],
+)
+def test_the_verdict_follows_the_stated_order(result, helped):
+    verdict = reach_verdict(result)
+    assert verdict["helped"] is helped
+    assert verdict["sentence"].endswith(".") and len(verdict["reasons"]) == len(result)
+
+
+def test_the_verdict_has_the_numbers():
+    text = reach_verdict({"usefulness": useful(8.04, 7.01), "labels": HOLD})["sentence"]
+    assert "8.04" in text and "7.01" in text and "40%" in text
