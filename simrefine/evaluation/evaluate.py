@@ -28,6 +28,7 @@ from simrefine.refining.refiner import load
 PARTS = ("realism", "labels", "usefulness")
 MEDIAN_LIMIT, P95_LIMIT = 1.0, 3.0  # percent: where the labels move by more, they do not hold
 SEEDS = 3
+PREDICTOR_STEPS = 200  # of the landmark network that is asked about drift: it need not be good, only the same twice
 BATCH = 32  # faces at a time, when a model refines them here
 MEMORY_GIB = 8.0
 
@@ -240,7 +241,7 @@ def _labels(faces: Mapping[str, Faces], **_) -> dict:
     raw = faces["raw"]
     predictor = None
     if raw.points is not None and len(raw.names) >= 2 * BATCH:
-        predictor = train_landmarks(LabelledSet(raw.images, raw.points), seed=0)
+        predictor = train_landmarks(LabelledSet(raw.images, raw.points), seed=0, steps=PREDICTOR_STEPS)
     return summarise_drift(measure_drift(raw.images, faces["refined"].images, raw.points, raw.names, predictor))
 
 

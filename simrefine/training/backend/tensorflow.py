@@ -1,7 +1,7 @@
 """Everything that needs TensorFlow itself; all else is keras.ops.
 
-A second backend is a second module with these names: `minimise`, `compile_step`, `describe_device`,
-`resolve_precision`.
+A second backend is a second module with these names: `minimise`, `compile_step`, `compile_inference`, `use_device`,
+`describe_device`, `resolve_precision`.
 """
 
 import os
