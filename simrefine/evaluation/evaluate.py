@@ -174,13 +174,16 @@ def reach_verdict(result: Mapping) -> dict:
         reasons.append(text)
     if labels:
         holds = labels["percent_median"] <= MEDIAN_LIMIT and labels["percent_p95"] <= P95_LIMIT
-        if not holds:
-            verdicts.insert(0, False)
-        reasons.append(
+        text = (
             f"Labels moved by {labels['percent_median']:.2f} % of the {labels['unit']} in the median and "
             f"{labels['percent_p95']:.2f} % at the 95th percentile: {'they hold' if holds else 'too far to hold'} "
             f"(limits {MEDIAN_LIMIT:g} % and {P95_LIMIT:g} %)."
         )
+        if holds:
+            reasons.append(text)
+        else:  # what decides comes first
+            verdicts.append(False)
+            reasons.insert(0, text)
     helped = None if not verdicts else False if False in verdicts else True if all(verdicts) else None
     opening = {
         True: "Refining helped: ",

@@ -102,7 +102,7 @@ def train(
             synthetic, held_out_synthetic = hold_out(synthetic, config, "synthetic")
             real, held_out_real = hold_out(real, config, "real")
             held_out = partial(measure_held_out, gan.average, held_out_synthetic, held_out_real)
-        best = read_refiner(run / "best").evaluation if (run / "best").exists() else None
+        best = read_refiner(run / "best").evaluation if first and (run / "best").exists() else None
         samplers = _Samplers(config, synthetic, real)
         fixed = _fixed_faces(synthetic, config.monitor.faces), _fixed_faces(real, config.monitor.faces)
         batches = Prefetcher(samplers.step_batch, range(first, total))
