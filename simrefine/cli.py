@@ -35,7 +35,8 @@ def main():
 
 def setting(flag: str, key: str, **attributes):
     """A flag for one option of the config, with the help that stands there."""
-    return click.option(flag, key.replace(".", "__"), help=help_of(key), **attributes)
+    several = "; repeatable" if attributes.get("multiple") else ""
+    return click.option(flag, key.replace(".", "__"), help=help_of(key) + several, **attributes)
 
 
 @main.command()
@@ -89,8 +90,13 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--model", metavar="RUN", required=True, type=click.Path(path_type=Path), help="run folder of a training")
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where refined faces go")
-@click.option("--exclude", metavar="PATTERN", multiple=True, help="files and folders to leave out")
-@click.option("--copy", metavar="PATTERN", multiple=True, help="pictures to copy unchanged, such as part masks")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
+@click.option(
+    "--copy",
+    metavar="PATTERN",
+    multiple=True,
+    help="copy these pictures unchanged, such as masks; repeatable",
+)
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
 @click.option("--compare", is_flag=True, help="also write before|after pictures to OUT/_compare")
 @click.option("--overwrite", is_flag=True, help="write every picture again, also those that are there")
@@ -119,10 +125,10 @@ def refine(context, folder, model, out, precision, **options):
             bar.update(done - bar.pos)
 
         summary = refine_folder(refiner, folder, out, progress=progress, **options)
+    change = f"; mean change {summary.mean_change:.1f} gray levels" if summary.written else ""
     click.echo(
         f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected = {summary.found} found, "
-        f"{summary.labels_copied} label files copied, in {summary.seconds:.0f} s; "
-        f"mean change {summary.mean_change:.1f} gray levels"
+        f"{summary.labels_copied} label files copied, in {summary.seconds:.0f} s{change}"
     )
     others = {size: count for size, count in summary.sizes.items() if min(size) != refiner.size}
     if others:
@@ -151,10 +157,14 @@ def refine(context, folder, model, out, precision, **options):
     "parts",
     multiple=True,
     type=click.Choice(["realism", "labels", "usefulness"]),
-    help="measure only this; may be given several times [default: all that the given folders allow]",
+    help="measure only this; repeatable [default: all that the given folders allow]",
 )
-@click.option("--size", type=click.IntRange(16, 1024), help="side of the compared pictures, px")
-@click.option("--exclude", metavar="PATTERN", multiple=True, help="files and folders to leave out")
+@click.option(
+    "--size",
+    type=click.IntRange(16, 1024),
+    help="compare at this side, px [default: the model's, or raw's]",
+)
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @click.option("--weights", metavar="FILE", help="adds FID and KID: InceptionV3's weights file, or 'imagenet'")
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="trainings a set")
 def evaluate(raw, real, out, parts, **options):
@@ -167,7 +177,7 @@ def evaluate(raw, real, out, parts, **options):
 
     result = evaluate(raw, real, out, parts=parts or None, progress=tell, **options)
     click.echo(result["verdict"]["sentence"])
-    for reason in result["verdict"]["reasons"][1:]:
+    for reason in result["verdict"]["reasons"]:
         click.echo(f"  {reason}")
     click.echo(f"open {out / 'report.html'}")
 

@@ -283,7 +283,7 @@ def _checked(key: str, value: Any, source: str) -> Any:
         value = _parsed(spec.type, value)
     except (ValueError, TypeError, OverflowError) as error:
         name = getattr(spec.type, "__name__", str(spec.type))
-        raise UserError(f"{source}: {key} = {value!r} is not a {name}", spec.metadata["help"]) from error
+        raise UserError(f"{source}: {key} = {value!r} is not of type {name}", spec.metadata["help"]) from error
     choices, low, high = (spec.metadata[name] for name in ("choices", "low", "high"))
     if choices and value not in choices:
         raise UserError(f"{source}: {key} = {value!r} is not one of {', '.join(map(repr, choices))}")

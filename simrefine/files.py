@@ -33,6 +33,7 @@ def reporting_disk_faults(path: Path) -> Iterator[None]:
             errno.EROFS: "name a folder on a disk that can be written",
             errno.EACCES: "check the permissions, or name another folder",
             errno.EPERM: "check the permissions, or name another folder",
+            errno.ENOENT: "name a place where a folder can be made",
             errno.EEXIST: "a file stands where a folder is needed; move it or name another folder",
             errno.ENOTDIR: "a file stands where a folder is needed; move it or name another folder",
             errno.ENAMETOOLONG: "the name is too long for this disk; shorten it",

@@ -96,7 +96,7 @@ def test_a_rejected_file_gives_an_exit_code_and_a_name(trained, tmp_path):
         (["train", "--config", "/nowhere.toml"], "cannot read the config file /nowhere.toml"),
         (["train", "--resume"], "add --run DIR"),
         (["train", "--resume", "--run", "/nowhere"], "/nowhere holds no run"),
-        (["refine", "/nowhere", "--model", "/nowhere", "--out", "/tmp/out"], "/nowhere holds no refiner"),
+        (["refine", "/nowhere", "--model", "/nowhere", "--out", "/tmp/out"], "/nowhere is not there"),
     ],
 )
 def test_a_users_mistake_is_one_message_without_a_traceback(arguments, message, tmp_path, monkeypatch):

@@ -13,6 +13,9 @@ from simrefine.data.images import EXTENSIONS
 from simrefine.errors import UserError
 from simrefine.files import write_file
 
+MANIFEST = "simrefine.json"  # marks a folder as the output of `simrefine refine`
+# Pictures too, which only cannot be read: they are rejected by name, not taken for labels.
+_UNREADABLE = frozenset({".tif", ".tiff", ".gif", ".exr", ".heic", ".avif", ".jp2"})
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # what Windows leaves in picture folders
 
 
@@ -43,7 +46,8 @@ class Listing:
 def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> Listing:
     """Lists `folder` with its sub-folders, sorted by the bytes of the relative path.
 
-    Linked folders and hidden files are left out; links to files are read. A name with a picture's extension counts as
+    Left out are linked folders, hidden files, and folders below that an earlier refinement wrote, whose faces would
+    otherwise be read as renders; links to files are read. A name with a picture's extension counts as
     a picture whatever it is, so that a dead link is rejected by name instead of disappearing.
 
     Args:
@@ -57,7 +61,10 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
     pictures, others, waiting = [], [], [PurePosixPath()]
     while waiting:
         parent = waiting.pop()
-        for entry in _scan(Path(folder) / parent, what):
+        entries = _scan(Path(folder) / parent, what)
+        if parent.parts and any(entry.name == MANIFEST for entry in entries):
+            continue
+        for entry in entries:
             relative = parent / entry.name
             if entry.name.startswith(".") or entry.name.lower() in _LITTER or matches(relative, exclude):
                 continue
@@ -65,7 +72,7 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
                 waiting.append(relative)
             elif os.path.isdir(entry.path):
                 continue  # a linked folder may lead in a circle, or out of the folder
-            elif relative.suffix.lower() in EXTENSIONS:
+            elif relative.suffix.lower() in EXTENSIONS | _UNREADABLE:
                 pictures.append(Record(Path(entry.path), relative))
             elif os.path.isfile(entry.path):
                 others.append(Record(Path(entry.path), relative))

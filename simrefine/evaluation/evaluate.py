@@ -23,10 +23,14 @@ from simrefine.evaluation.report import Gallery, write_report
 from simrefine.evaluation.usefulness import LabelledSet, hold_out, measure_usefulness, train_landmarks
 from simrefine.files import reporting_disk_faults, write_file
 from simrefine.measures.drift import measure_drift, summarise_drift
+from simrefine.refining.folder import COMPARE
 from simrefine.refining.refiner import load
 
 PARTS = ("realism", "labels", "usefulness")
-MEDIAN_LIMIT, P95_LIMIT = 1.0, 3.0  # percent: where the labels move by more, they do not hold
+# Percent: where the labels move by more, in the median or at the 95th percentile, they do not hold. The inter-ocular
+# distance of a face crop is about a third of its side, so both units allow the same pixels.
+DISPLACEMENT_LIMITS = {"inter-ocular distance": (1.0, 3.0), "image side": (0.35, 1.0)}
+SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
 SEEDS = 3
 PREDICTOR_STEPS = 200  # of the landmark network that is asked about drift: it need not be good, only the same twice
 BATCH = 32  # faces at a time, when a model refines them here
@@ -102,8 +106,10 @@ def evaluate(
             pictures for a statistic; labels that are missing, of another size or malformed; a part that needs more.
     """
     if (refined is None) == (model is None):
-        raise UserError("evaluation needs refined faces", "give either --refined DIR or --model RUN")
+        given = "neither refined faces nor a model is" if refined is None else "both refined faces and a model are"
+        raise UserError(f"{given} given", "give either --refined DIR or --model RUN")
     out = Path(out)
+    _check_apart({"raw": raw, "refined": refined, "real": real, "test": test}, out)
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     parts = _choose_parts(parts, labels, test, test_labels)
@@ -124,7 +130,11 @@ def evaluate(
         images = np.concatenate([refiner(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
         faces["refined"] = Faces(Path(model), faces["raw"].names, images, faces["raw"].points, faces["raw"].classes)
     else:
-        faces["raw"], faces["refined"] = _matched(faces["raw"], _read_faces(Path(refined), "refined", None, **read))
+        faces["raw"], faces["refined"] = _matched(
+            # What `refine --compare` wrote beside the faces is not to be compared.
+            faces["raw"],
+            _read_faces(Path(refined), "refined", None, **read | {"exclude": (*exclude, str(COMPARE))}),
+        )
     if "usefulness" in parts:
         faces["test"] = _read_faces(Path(test), "test", test_labels, **read)
     seconds["reading"] = time.monotonic() - started
@@ -156,10 +166,13 @@ def evaluate(
 def reach_verdict(result: Mapping) -> dict:
     """One sentence with the numbers, and whether refining helped: true, false, or None for "cannot be said".
 
-    The order of the arguments: labels that moved (median over 1 % or 95th percentile over 3 %) spoil everything;
-    then a trained network's error on photographs decides, if it changed by more than its spread over the seeds;
-    without that measurement, refined faces must be both nearer by sliced Wasserstein distance and harder to tell
-    from photographs than raw ones.
+    The order of the arguments: labels that moved (see DISPLACEMENT_LIMITS) spoil everything; then a trained network's
+    error on photographs decides, if it changed by more than its spread over the seeds; without that measurement,
+    refined faces must be nearer by sliced Wasserstein distance, by SWD_NOISE at least, and harder to tell from
+    photographs, by an AUC below the interval of the raw faces'.
+
+    Returns:
+        "helped", "sentence", and "reasons": the other sentences, in the order of their weight.
     """
     reasons, verdicts = [], []
     labels, useful, realism = (result.get(part) for part in ("labels", "usefulness", "realism"))
@@ -173,11 +186,12 @@ def reach_verdict(result: Mapping) -> dict:
             verdicts.append(verdict)
         reasons.append(text)
     if labels:
-        holds = labels["percent_median"] <= MEDIAN_LIMIT and labels["percent_p95"] <= P95_LIMIT
+        median, p95 = DISPLACEMENT_LIMITS[labels["unit"]]
+        holds = labels["percent_median"] <= median and labels["percent_p95"] <= p95
         text = (
             f"Labels moved by {labels['percent_median']:.2f} % of the {labels['unit']} in the median and "
             f"{labels['percent_p95']:.2f} % at the 95th percentile: {'they hold' if holds else 'too far to hold'} "
-            f"(limits {MEDIAN_LIMIT:g} % and {P95_LIMIT:g} %)."
+            f"(limits {median:g} % and {p95:g} %)."
         )
         if holds:
             reasons.append(text)
@@ -190,7 +204,8 @@ def reach_verdict(result: Mapping) -> dict:
         False: "Refining did not help: ",
         None: "It cannot be said whether refining helped: ",
     }
-    return {"helped": helped, "sentence": opening[helped] + _joined(reasons), "reasons": reasons}
+    first, *others = reasons or ["Nothing was measured."]
+    return {"helped": helped, "sentence": opening[helped] + first[0].lower() + first[1:], "reasons": others}
 
 
 def _compare_usefulness(useful: Mapping) -> tuple[bool | None, str]:
@@ -213,17 +228,13 @@ def _compare_realism(realism: Mapping) -> tuple[bool | None, str]:
     before, after = realism["raw"], realism["refined"]
     swd = before["swd"]["mean"], after["swd"]["mean"]
     auc = before["auc"]["auc"], after["auc"]["auc"]
-    nearer = (swd[1] < swd[0], auc[1] < auc[0])
+    nearer = (swd[1] < (1 - SWD_NOISE) * swd[0], auc[1] < before["auc"]["low"])
+    farther = (swd[1] > (1 + SWD_NOISE) * swd[0], auc[1] > before["auc"]["high"])
     return (
-        True if all(nearer) else False if not any(nearer) else None,
+        True if all(nearer) else False if any(farther) and not any(nearer) else None,
         f"The sliced Wasserstein distance to photographs went from {swd[0]:.1f} to {swd[1]:.1f}, and a classifier "
-        f"tells faces from photographs with an AUC of {auc[1]:.2f} instead of {auc[0]:.2f}.",
+        f"tells faces from photographs with an AUC of {auc[1]:.3f} instead of {auc[0]:.3f}.",
     )
-
-
-def _joined(reasons: list[str]) -> str:
-    """The first reason continues the sentence, so it begins in lower case; the others stay below it."""
-    return reasons[0][0].lower() + reasons[0][1:] if reasons else "nothing was measured."
 
 
 def _realism(faces: Mapping[str, Faces], *, weights: str | None, **_) -> dict:
@@ -300,6 +311,20 @@ def _choose_parts(parts, labels, test, test_labels) -> tuple[str, ...]:
             "give --labels FILE, --test DIR and --test-labels FILE, or leave it out",
         )
     return tuple(parts)
+
+
+def _check_apart(folders: Mapping[str, Path | str | None], out: Path) -> None:
+    """Raises a UserError where a folder is given twice, or the results would be written among pictures."""
+    seen: dict[Path, str] = {}
+    for what, folder in folders.items():
+        if folder is None:
+            continue
+        place = Path(folder).resolve()
+        if place == out.resolve():
+            raise UserError(f"--out {out} is the {what} folder", "name a folder of its own for the results")
+        if place in seen:
+            raise UserError(f"{folder} is both the {seen[place]} and the {what} folder", "give two separate folders")
+        seen[place] = what
 
 
 def _first_side(folder: Path, exclude: Sequence[str]) -> int:

@@ -21,12 +21,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simrefine.data.folders import Record, Reject, list_folder, matches, mirrored, resolved, write_rejects
+from simrefine.data.folders import MANIFEST, Record, Reject, list_folder, matches, mirrored, resolved, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, encode_picture, read_picture, to_channels
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, temporary_name, write_file
 
-MANIFEST, REJECTS = "simrefine.json", "rejects.csv"  # at the top of the output folder
+REJECTS = "rejects.csv"  # at the top of the output folder, beside MANIFEST
 COMPARE = PurePosixPath("_compare")  # below it, for pictures side by side
 MAX_BATCH_PIXELS = 2**22  # 32 pictures of 362 x 362: what a refiner needs per pixel is far more than the picture
 MAX_WAITING_PIXELS = 2**26  # of pictures whose batch is not full yet: 192 MiB of colour
@@ -206,18 +206,18 @@ def _list_work(
     listing = list_folder(folder, exclude, what="folder to refine")
     home, outside = resolved(folder), resolved(out)
     pictures, labels = [], []
-    for record in (*listing.pictures, *listing.others):
-        real = resolved(record.path) if record.path.is_symlink() else home / record.relative
-        if real.is_relative_to(outside):  # `out` lies in `folder`, or a link leads there
-            continue
-        if record.relative.is_relative_to(COMPARE):
-            raise UserError(
-                f"{record.path}: {COMPARE} is where side-by-side pictures go", f"rename it, or --exclude {COMPARE}"
-            )
-        if str(record.relative) in (MANIFEST, REJECTS):  # of an earlier refinement, not labels
-            continue
-        is_label = record.relative.suffix.lower() not in EXTENSIONS or matches(record.relative, copy)
-        (labels if is_label else pictures).append(record)
+    for records, kind in ((listing.pictures, pictures), (listing.others, labels)):
+        for record in records:
+            real = resolved(record.path) if record.path.is_symlink() else home / record.relative
+            if real.is_relative_to(outside):  # `out` lies in `folder`, or a link leads there
+                continue
+            if record.relative.is_relative_to(COMPARE):
+                raise UserError(
+                    f"{record.path}: {COMPARE} is where side-by-side pictures go", f"rename it, or --exclude {COMPARE}"
+                )
+            if str(record.relative) in (MANIFEST, REJECTS):  # of an earlier refinement, not labels
+                continue
+            (labels if matches(record.relative, copy) else kind).append(record)
     if not pictures:
         but = f" apart from {', '.join((*exclude, *copy))}" if (exclude or copy) else ""
         raise UserError(
@@ -264,9 +264,15 @@ def _read_manifest(path: Path) -> Any:
 
 
 def _is_done(job: _Job, compare: bool) -> bool:
+    """Whether all that belongs to a picture is there, and not older than the picture: its labels are always renewed,
+    so an old face must not stay beside them."""
     # A link is no result: it may lead to an input. Writing replaces the link and leaves what it leads to alone.
     files = (job.target, job.compare) if compare else (job.target,)
-    return all(file.is_file() and not file.is_symlink() for file in files)
+    try:
+        changed = job.record.path.stat().st_mtime_ns
+        return all(not file.is_symlink() and file.is_file() and file.stat().st_mtime_ns >= changed for file in files)
+    except OSError:
+        return False  # the reading of it will tell what is wrong
 
 
 def _copy(task: tuple[Record, Path]) -> bool | Reject:

@@ -108,6 +108,8 @@ def read_refiner(path: Path) -> PublishedRefiner:
     inside = path / "refiner"
     restore_folder(inside)
     folder = path if (path / "model.json").exists() else inside
+    if not path.is_dir():
+        raise UserError(f"{path} is {'a file' if path.exists() else 'not there'}", "name the run folder of a training")
     if not folder.is_dir():
         raise UserError(
             f"{path} holds no refiner: neither model.json nor a folder refiner/",

@@ -134,6 +134,8 @@ class Monitor:
 
     def held_out(self, step: int, numbers: dict[str, float]) -> None:
         """The numbers on held-out faces after `step` steps."""
+        shown = ", ".join(f"{name.removeprefix('held_out/')} {value:.2f}" for name, value in numbers.items())
+        self.say(f"held-out faces at step {step}: {shown}")
         self._write_scalars(step, numbers)
         self._metrics.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in numbers.items()}) + "\n")
         self._metrics.flush()

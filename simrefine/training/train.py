@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -81,27 +80,28 @@ def train(
         _load_piles(config, None, say)
         return Result(run, 0, 0)
 
+    # All that can be refused is refused before the run folder is made.
+    checkpoint = _checkpoint_to_resume(run, config, say) if resume else _claim(run)
+    first = checkpoint.step if checkpoint else 0
+    options = config.training
+    total = options.pretrain_refiner + options.pretrain_discriminator + options.steps
+    if first >= total:
+        raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
+    synthetic, real = _load_piles(config, run, say)
+    held_out_faces = None
+    if config.evaluation.every:
+        synthetic, held_out_synthetic = hold_out(synthetic, config, "synthetic")
+        real, held_out_real = hold_out(real, config, "real")
+        held_out_faces = held_out_synthetic, held_out_real
+        say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
+
     with _locked(run), reporting_disk_faults(run):
-        checkpoint = _checkpoint_to_resume(run, config, say) if resume else _claim(run)
-        synthetic, real = _load_piles(config, run, say)
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(_environment(dtype), indent=2).encode())
 
         gan = SimGAN(config, dtype, backend.minimise, backend.compile_step, _features(config))
-        first = 0
         if checkpoint:
             restore(gan, checkpoint)
-            first = checkpoint.step
-        options = config.training
-        total = options.pretrain_refiner + options.pretrain_discriminator + options.steps
-        if first >= total:
-            raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
-
-        held_out = None
-        if config.evaluation.every:
-            synthetic, held_out_synthetic = hold_out(synthetic, config, "synthetic")
-            real, held_out_real = hold_out(real, config, "real")
-            held_out = partial(measure_held_out, gan.average, held_out_synthetic, held_out_real)
         best = read_refiner(run / "best").evaluation if first and (run / "best").exists() else None
         samplers = _Samplers(config, synthetic, real)
         fixed = _fixed_faces(synthetic, config.monitor.faces), _fixed_faces(real, config.monitor.faces)
@@ -109,8 +109,8 @@ def train(
         with Monitor(run, config, first, total, console) as monitor, _Interruption() as interruption:
             if first:
                 monitor.say(f"continuing at step {first}")
-            elif held_out:
-                monitor.held_out(0, held_out())  # what the unrefined faces score
+            elif held_out_faces:
+                monitor.held_out(0, measure_held_out(gan.average, *held_out_faces))  # what the unrefined faces score
             monitor.say("compiling the training step (the first one takes a while)")
             done = saved = first
             for step, batch in enumerate(batches, start=first):
@@ -126,8 +126,8 @@ def train(
                 last = done == total or interruption.signal is not None
                 if done % config.monitor.images_every == 0 or last or step == first:
                     monitor.pictures(done, *fixed, gan.inspect(*fixed))
-                if held_out and (done % config.evaluation.every == 0 or last):
-                    measured = held_out()
+                if held_out_faces and (done % config.evaluation.every == 0 or last):
+                    measured = measure_held_out(gan.average, *held_out_faces)
                     monitor.held_out(done, measured)
                     if is_better(measured, best, config.evaluation):
                         best = measured
@@ -142,9 +142,11 @@ def train(
                 monitor.say(f"to go on:  simrefine train --resume --run {run}")
                 return Result(run, done, interruption.exit_code)
             monitor.say(f"done: the refiner is in {run / 'refiner'}")
+            model = run
             if best:
-                monitor.say(f"the best on held-out faces (distance {best[SCORE]:.1f}) is in {run / 'best'}")
-            monitor.say(f"to use it: simrefine refine DIR --model {run} --out DIR")
+                model = run / "best"
+                monitor.say(f"the best on held-out faces (distance {best[SCORE]:.1f}) is in {model}")
+            monitor.say(f"to use it: simrefine refine DIR --model {model} --out DIR")
     return Result(run, done, 0)
 
 

@@ -28,9 +28,16 @@ def listed(folder, exclude=()):
 def test_pictures_and_other_files_are_told_apart_by_extension(tmp_path):
     fill(tmp_path, "a.png", "b.JPG", "c.jpeg", "d/e.bmp", "d/f.webp", "d/a.json", "a.pts", "noextension", "g.tiff")
     listing = list_folder(tmp_path, what="test folder")
-    assert names(listing.pictures) == ["a.png", "b.JPG", "c.jpeg", "d/e.bmp", "d/f.webp"]
-    assert names(listing.others) == ["a.pts", "d/a.json", "g.tiff", "noextension"]
+    # A TIFF is a picture that cannot be read: it must be rejected by name, not carried along as if it were a label.
+    assert names(listing.pictures) == ["a.png", "b.JPG", "c.jpeg", "d/e.bmp", "d/f.webp", "g.tiff"]
+    assert names(listing.others) == ["a.pts", "d/a.json", "noextension"]
     assert [record.path for record in listing.others][:2] == [tmp_path / "a.pts", tmp_path / "d" / "a.json"]
+
+
+def test_a_folder_that_an_earlier_refinement_wrote_is_not_read_as_renders(tmp_path):
+    fill(tmp_path, "a.png", "refined/simrefine.json", "refined/a.png", "refined/sub/b.png")
+    assert listed(tmp_path) == ["a.png"]
+    assert listed(tmp_path / "refined") == ["a.png", "sub/b.png"], "unless it is asked for by name"
 
 
 def test_the_order_is_that_of_the_bytes_whatever_the_disk_says(tmp_path, monkeypatch):

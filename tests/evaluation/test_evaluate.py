@@ -110,8 +110,8 @@ def test_a_run_can_be_evaluated_without_writing_a_refined_folder(folders):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"refined": None}, "either --refined DIR or --model RUN"),
-        ({"model": "run"}, "either --refined DIR or --model RUN"),
+        ({"refined": None}, "neither refined faces nor a model is given. give either --refined DIR or --model RUN"),
+        ({"model": "run"}, "both refined faces and a model are given"),
         ({"parts": ["usefulness"]}, "--labels FILE, --test DIR and --test-labels FILE"),
         ({"parts": ["beauty"]}, "no part 'beauty'"),
         ({"real": "/nowhere"}, "real folder /nowhere does not exist"),
@@ -130,6 +130,19 @@ def test_raw_and_refined_names_that_do_not_match_are_named(folders):
     (folders / "raw" / "003.png").unlink()
     with pytest.raises(UserError, match=r"in .*refined have no partner.*other\.png"):
         evaluate(**arguments(folders))
+
+
+def test_results_are_not_written_among_pictures_and_no_folder_is_compared_with_itself(folders):
+    with pytest.raises(UserError, match="--out .*raw is the raw folder"):
+        evaluate(**arguments(folders, out=folders / "raw"))
+    with pytest.raises(UserError, match="is both the raw and the real folder"):
+        evaluate(**arguments(folders, real=folders / "raw"))
+    assert not (folders / "raw" / "report.html").exists()
+
+
+def test_what_refine_wrote_with_compare_can_be_evaluated(folders):
+    write_pile(folders / "refined" / "_compare", 3, size=20)
+    assert evaluate(**arguments(folders, parts=["labels"]))["inputs"]["refined"]["count"] == N + 8
 
 
 def test_refined_faces_are_compared_with_their_own_raw_face_whatever_the_order(folders, monkeypatch):
@@ -180,7 +193,8 @@ def useful(raw, refined, std=0.1):
 
 def real(swd, auc):
     def distances(place):
-        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]}}
+        bounds = {"low": auc[place] - 0.03, "high": auc[place] + 0.03}
+        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]} | bounds}
 
     return {"raw": distances(0), "refined": distances(1)}
 
@@ -200,6 +214,8 @@ MOVED = HOLD | {"percent_p95": 5.0}
         ({"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD}, True),
         ({"realism": real((100, 50), (0.95, 0.96)), "labels": HOLD}, None),
         ({"realism": real((100, 120), (0.95, 0.96)), "labels": HOLD}, False),
+        ({"realism": real((100, 99), (0.95, 0.94)), "labels": HOLD}, None),  # next to nothing was changed
+        ({"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD | {"unit": "image side"}}, False),
         ({"realism": real((100, 50), (0.95, 0.8)), "labels": MOVED}, False),
         ({"labels": HOLD}, None),
         ({}, None),
@@ -208,7 +224,7 @@ MOVED = HOLD | {"percent_p95": 5.0}
 def test_the_verdict_follows_the_stated_order(result, helped):
     verdict = reach_verdict(result)
     assert verdict["helped"] is helped
-    assert verdict["sentence"].endswith(".") and len(verdict["reasons"]) == len(result)
+    assert verdict["sentence"].endswith(".") and len(verdict["reasons"]) == max(0, len(result) - 1)
 
 
 def test_the_verdict_has_the_numbers():

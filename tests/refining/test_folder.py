@@ -241,6 +241,22 @@ def test_a_rerun_does_only_what_is_missing(renders, out):
     np.testing.assert_array_equal(pixels_of(out / "sub" / "a.png"), pixels_of(renders / "sub" / "a.png") + 10)
 
 
+def test_a_render_that_changed_is_refined_again(renders, out):
+    # Its labels are renewed too; the old face beside the new labels would be the worst of all.
+    refine_folder(Brighter(), renders, out)
+    put(renders / "a.png", picture(seed=77))
+    later = (out / "a.png").stat().st_mtime_ns + 10**9
+    os.utime(renders / "a.png", ns=(later, later))
+    assert refine_folder(Brighter(), renders, out).written == 1
+    np.testing.assert_array_equal(pixels_of(out / "a.png"), picture(seed=77) + 10)
+
+
+def test_a_tiff_is_rejected_by_name_and_not_carried_along_raw(renders, out):
+    (renders / "x.tif").write_bytes(b"II*\0")
+    assert refine_folder(Brighter(), renders, out).rejected == 1
+    assert "x.tif" in rejects_in(out) and not (out / "x.tif").exists()
+
+
 def test_a_rerun_with_compare_adds_the_missing_comparisons(renders, out):
     refine_folder(Brighter(), renders, out)
     assert refine_folder(Brighter(), renders, out, compare=True).written == 3
