@@ -215,7 +215,7 @@ def _compare_usefulness(useful: Mapping) -> tuple[bool | None, str]:
     spread = np.hypot(before["std"] or 0.0, after["std"] or 0.0)
     verdict = None if abs(gained) <= spread else gained > 0
     gap = after.get("gap_closed")
-    closed = "" if gap is None else f", {gap:.0%} of the gap to real labels closed"
+    closed = "" if gap is None else f", {100 * gap:.0f} % of the gap to real labels closed"
     adapted = " after label adaptation" if key == "adapted" else ""
     return (
         verdict,

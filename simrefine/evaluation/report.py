@@ -230,30 +230,28 @@ def _tile(gallery: Gallery, index: int, caption: str) -> str:
 def _realism(realism: dict) -> str:
     raw, refined, real = (_part(realism, name) for name in ("raw", "refined", "real"))
 
-    def named(part: str, label: str, goals: dict | None = None) -> list[list[str]]:
-        """The rows of the numbers that raw and refined have by name under `part`; without `goals`, 0 is the ideal."""
-        before, after = _part(raw, part), _part(refined, part)
+    def named(part: str, label: Callable[[str], str], aim: Any = None) -> list[list[str]]:
+        """The rows of the numbers that raw and refined have by name under `part`, beside those of real."""
+        before, after, goals = (_part(one, part) for one in (raw, refined, real))
         names = dict.fromkeys([*before, *after])
-        return [
-            _compared(label.format(_words(n)), before.get(n), after.get(n), 0 if goals is None else goals.get(n))
-            for n in names
-        ]
+        return [_compared(label(name), before.get(name), after.get(name), goals.get(name), aim=aim) for name in names]
 
     aucs, kids = ([_part(one, name) or None for one in (raw, refined)] for name in ("auc", "kid"))
     rows = [
-        *named("swd", "SWD, {}", _part(real, "swd")),
+        # A distance can always be less: what halves of real faces are apart is shown, but is no aim to stop at.
+        *named("swd", lambda name: f"SWD, {name} px" if name.isdigit() else f"SWD, {_text(name)}", aim=0),
         _compared("AUC of a classifier", *aucs, 0.5, _auc, lambda told: told.get("auc")),
         _compared("FID", raw.get("fid"), refined.get("fid"), 0),
         _compared("KID", *kids, 0, _spread, lambda kid: kid.get("mean")),
         _compared("Colour gap, gray levels", *(_part(one, "gap").get("colour_gap") for one in (raw, refined)), 0),
-        *named("statistics", "{}", _part(real, "statistics")),
+        *named("statistics", _words),
     ]
     rows = [row for row in rows if row]
     if not rows:
         return ""
     caption = (
         "Distances to the photographs, then statistics of the pictures. SWD is the sliced Wasserstein distance of "
-        "patches at each scale, in px of the level; under real stands what two halves of the photographs are apart. "
+        "patches at each scale; under real stands what two halves of the photographs are apart. "
         "The last column compares the way to real, or to the ideal, with that of raw."
     )
     return _table(caption, ["Measure", "Raw", "Refined", "Real, ideal", "Refined is"], rows)
@@ -521,11 +519,14 @@ def _compared(
     goal: Any,
     show: Callable[[Any], str] = _number,
     centre: Callable[[Any], Any] = lambda value: value,
+    aim: Any = None,
 ) -> list[str]:
-    """One row of the table of realism, or [] if there is nothing to show."""
+    """One row of the table of realism, or [] if there is nothing to show. `aim` is what is best, if not `goal`."""
     if raw is None and refined is None:
         return []
-    nearer = "–" if raw is None or refined is None else _nearer(centre(raw), centre(refined), goal)
+    nearer = (
+        "–" if raw is None or refined is None else _nearer(centre(raw), centre(refined), goal if aim is None else aim)
+    )
     return [label, "–" if raw is None else show(raw), "–" if refined is None else show(refined), _number(goal), nearer]
 
 

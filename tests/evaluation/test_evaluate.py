@@ -229,7 +229,7 @@ def test_the_verdict_follows_the_stated_order(result, helped):
 
 def test_the_verdict_has_the_numbers():
     text = reach_verdict({"usefulness": useful(8.04, 7.01), "labels": HOLD})["sentence"]
-    assert "8.04" in text and "7.01" in text and "40%" in text
+    assert "8.04" in text and "7.01" in text and "40 %" in text
 
 
 def test_labels_that_do_not_hold_are_the_first_thing_said():

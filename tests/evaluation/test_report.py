@@ -144,7 +144,7 @@ def test_the_verdict_comes_first_and_is_told_in_words(render, helped, word):
 
 def test_refined_is_called_closer_only_where_it_is_nearer_to_real(render):
     text = render(RESULT).text
-    assert "SWD, Mean|80.0|40.0|9.00|closer by 56 %|" in text
+    assert "SWD, mean|80.0|40.0|9.00|closer by 50 %|" in text
     assert "Mean|120 · 100 · 90|110 · 90 · 80|110 · 90 · 80|closer by 100 %|" in text
     assert "Sharpness|11.0|15.0|10.0|farther by 400 %|" in text
     assert "Colour gap, gray levels|20.0|20.1|0|as far|" in text
