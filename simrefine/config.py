@@ -125,7 +125,7 @@ class EvaluationOptions:
     every: int = option(0, "steps between looks at held-out faces, which also keep the best refiner; 0 = off", low=0)
     faces: int = option(200, "faces of each pile that are held out, where every is not 0", low=10)
     max_displacement: float = option(
-        1.0, "median displacement above which a refiner cannot be the best, percent of the side", low=0
+        0.7, "median displacement above which a refiner cannot be the best, percent of the side", low=0
     )
 
 

@@ -28,8 +28,9 @@ from simrefine.refining.refiner import load
 
 PARTS = ("realism", "labels", "usefulness")
 # Percent: where the labels move by more, in the median or at the 95th percentile, they do not hold. The inter-ocular
-# distance of a face crop is about a third of its side, so both units allow the same pixels.
-DISPLACEMENT_LIMITS = {"inter-ocular distance": (1.0, 3.0), "image side": (0.35, 1.0)}
+# distance of a face crop is about a third of its side; a grid, which is what stands in for labels, measures twice the
+# noise of label points, as some of it lies on plain places.
+DISPLACEMENT_LIMITS = {"inter-ocular distance": (1.0, 3.0), "image side": (0.7, 2.0)}
 SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
 SEEDS = 3
 PREDICTOR_STEPS = 200  # of the landmark network that is asked about drift: it need not be good, only the same twice

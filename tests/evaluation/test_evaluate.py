@@ -215,7 +215,10 @@ MOVED = HOLD | {"percent_p95": 5.0}
         ({"realism": real((100, 50), (0.95, 0.96)), "labels": HOLD}, None),
         ({"realism": real((100, 120), (0.95, 0.96)), "labels": HOLD}, False),
         ({"realism": real((100, 99), (0.95, 0.94)), "labels": HOLD}, None),  # next to nothing was changed
-        ({"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD | {"unit": "image side"}}, False),
+        (
+            {"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD | {"unit": "image side", "percent_median": 0.9}},
+            False,
+        ),
         ({"realism": real((100, 50), (0.95, 0.8)), "labels": MOVED}, False),
         ({"labels": HOLD}, None),
         ({}, None),
