@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from simrefine.config import UNET_STRIDE
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
 from simrefine.models.networks import build_refiner
 from simrefine.training.backend import tensorflow as backend
 from simrefine.training.checkpoint import assign, read_refiner
-
-STRIDE = 8  # px; sides are padded to a multiple of it, which the unet needs and which the resnet does not mind
 
 
 class Refiner:
@@ -47,7 +46,7 @@ class Refiner:
         if not pictures.size:
             return pictures.copy()
         height, width = pictures.shape[1:3]
-        down, right = -height % STRIDE, -width % STRIDE
+        down, right = -height % UNET_STRIDE, -width % UNET_STRIDE  # which the resnet does not mind
         padded = np.pad(pictures, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         return to_uint8(self._refine(to_signed(padded)))[:, :height, :width]
 
