@@ -216,6 +216,14 @@ class Config:
             lines.append("")
         return "\n".join(lines)
 
+    def to_lines(self) -> list[str]:
+        """The options for reading, one line a section."""
+        sections = {name: getattr(self, name) for name in SECTIONS}
+        return [
+            f"[{name}] " + ", ".join(f"{key} = {_toml_value(value)}" for key, value in vars(options).items())
+            for name, options in sections.items()
+        ]
+
     def differences(self, other: "Config") -> dict[str, tuple[Any, Any]]:
         """The options in which two configurations differ: "section.key" -> (mine, the other's)."""
         theirs = other.flat()

@@ -110,7 +110,7 @@ def test_a_users_mistake_is_one_message_without_a_traceback(arguments, message, 
 def test_a_flag_beats_set_and_both_reach_the_run(tmp_path, piles):
     arguments = [*settings(TINY | piles | {"training.steps": 7}), "--steps", 2, "--gray", "--run", tmp_path / "run"]
     said = run("train", "--dry-run", *arguments).output
-    assert "steps = 2 " in said and "channels = 1 " in said and "size = 16 " in said
+    assert "steps = 2," in said and "channels = 1," in said and "size = 16," in said
 
 
 def test_a_resumed_run_needs_no_other_flag(trained, tmp_path):

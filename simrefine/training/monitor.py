@@ -6,6 +6,7 @@ In go each step's numbers and, now and then, pictures; nothing comes back, so tr
 import json
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,11 @@ class Monitor:
         config: what is shown as text and as hyperparameters.
         first, total: the step this process begins with, and the number of all steps.
         console: where the progress goes.
+        said: what the user was told before the run folder was opened; log.txt begins with it.
     """
 
-    def __init__(self, run: Path, config: Config, first: int, total: int, console: Console):
+    def __init__(self, run: Path, config: Config, first: int, total: int, console: Console, said: Sequence[str] = ()):
+        self._said = said
         self._run, self._config, self._first, self._total, self._console = run, config, first, total, console
         self._window: dict[str, list[float]] = defaultdict(list)
         self._window_began, self._waited = time.perf_counter(), 0.0
@@ -47,6 +50,8 @@ class Monitor:
 
     def __enter__(self) -> "Monitor":
         self._log = open(self._run / "log.txt", "a", encoding="utf-8")
+        for message in self._said:
+            self._note(message)
         _forget_lines_from(self._run / "metrics.jsonl", self._first)
         self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")
         self._events = EventFileWriter(str(self._run / "tensorboard"))
@@ -80,6 +85,9 @@ class Monitor:
     def say(self, message: str) -> None:
         """A line for the user and for log.txt."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._note(message)
+
+    def _note(self, message: str) -> None:
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
         self._log.flush()
 

@@ -72,11 +72,17 @@ def train(
     run = Path(run) if run else _next_run()
     backend.use_device()
     dtype = backend.resolve_precision(config.training.precision)
-    say = _say_to(console)
+    said: list[str] = []  # for log.txt, which does not exist yet
+
+    def say(message: str) -> None:
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+        said.append(message)
+
     say(f"run folder  {run}{'  (dry run: nothing is written)' if dry_run else ''}")
     say(f"device      {backend.describe_device()}, {dtype}")
+    for line in config.to_lines():
+        say(f"  {line}")
     if dry_run:
-        say(config.to_toml())
         _load_piles(config, None, say)
         return Result(run, 0, 0)
 
@@ -106,7 +112,7 @@ def train(
         samplers = _Samplers(config, synthetic, real)
         fixed = _fixed_faces(synthetic, config.monitor.faces), _fixed_faces(real, config.monitor.faces)
         batches = Prefetcher(samplers.step_batch, range(first, total))
-        with Monitor(run, config, first, total, console) as monitor, _Interruption() as interruption:
+        with Monitor(run, config, first, total, console, said) as monitor, _Interruption() as interruption:
             if first:
                 monitor.say(f"continuing at step {first}")
             elif held_out_faces:
@@ -208,10 +214,6 @@ class _Interruption:
     @property
     def exit_code(self) -> int:
         return self.EXIT_CODES[self.signal]
-
-
-def _say_to(console: Console):
-    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _next_run() -> Path:

@@ -247,10 +247,16 @@ def test_holding_out_too_many_faces_is_refused(larger_piles, tmp_path):
         train(tiny(larger_piles, **EVALUATING | {"evaluation__faces": 13}), tmp_path / "run", quiet=True)
 
 
+def test_the_log_begins_with_what_the_user_was_told(finished):
+    log = (finished[0] / "log.txt").read_text()
+    for text in ("run folder", "device", "[refiner] name", "10 pictures, 0 rejected", "compiling", "done: the refiner"):
+        assert text in log, text
+
+
 def test_a_dry_run_reports_and_writes_nothing(piles, tmp_path, capsys):
     train(tiny(piles), tmp_path / "run", dry_run=True)
     said = capsys.readouterr().out
-    assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation]" in said and "CPU" in said
+    assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation] l1 = 0.5" in said and "CPU" in said
     assert not (tmp_path / "run").exists()
 
 
