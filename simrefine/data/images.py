@@ -19,7 +19,7 @@ MAX_BYTES = 256 * 2**20  # of one file
 MAX_PIXELS = 64_000_000  # of one picture: 8000 x 8000
 GRAY_LEVELS = 127.5  # one unit of the signed range [-1, 1], in gray levels
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, of red, green, blue
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, of red, green, blue
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in scan data FF 00 is a value and FF D0 to D7 a restart
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the three are tables
@@ -144,7 +144,7 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
         return pixels
     if channels == 3:
         return np.repeat(pixels, 3, axis=-1)
-    return np.rint(pixels @ _LUMA).astype(np.uint8)[..., None]
+    return np.rint(pixels @ LUMA).astype(np.uint8)[..., None]
 
 
 def fit_square(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -167,7 +167,12 @@ def to_signed(pixels: np.ndarray) -> np.ndarray:
 
 def to_uint8(signed: np.ndarray) -> np.ndarray:
     """float in [-1, 1] to uint8, rounded and clipped; the inverse of `to_signed`."""
-    return np.clip(np.rint((signed + 1) * GRAY_LEVELS), 0, 255).astype(np.uint8)
+    return round_to_uint8((signed + 1) * GRAY_LEVELS)
+
+
+def round_to_uint8(levels: np.ndarray) -> np.ndarray:
+    """Gray levels as numbers of any kind to uint8, rounded and clipped."""
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def _decode(content: bytes, header: _Header, flags: int | None = None) -> np.ndarray:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from simrefine.data.batches import generator
+from simrefine.data.images import round_to_uint8
 
 BLUR_SIDES = 0.016  # largest standard deviation of the blur, in shares of the picture's side: 1 px of 64
 NOISE_LEVELS = 8.0  # largest standard deviation of the noise, gray levels
@@ -44,7 +45,7 @@ def _match(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     wanted_mean, wanted = _colour_statistics(reference)
     root, inverse = (_power(covariance, exponent, floor=ROUNDING) for exponent in (0.5, -0.5))
     transform = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
-    return _to_levels((image - mean) @ transform + wanted_mean)
+    return round_to_uint8((image - mean) @ transform + wanted_mean)
 
 
 def _colour_statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,12 +64,8 @@ def _degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     blur, noise = rng.uniform(0, BLUR_SIDES * max(height, width)), rng.uniform(0, NOISE_LEVELS)
     quality = int(rng.integers(*JPEG_QUALITY, endpoint=True))
     changed = cv2.GaussianBlur(image, (0, 0), max(blur, 1e-3)).reshape(image.shape)
-    changed = _to_levels(changed + rng.normal(0, noise, image.shape))
+    changed = round_to_uint8(changed + rng.normal(0, noise, image.shape))
     # OpenCV takes the first channel for blue; swapped, so that the JPEG weighs red and blue as in a photograph.
     _, content = cv2.imencode(".jpg", changed[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
     return decoded.reshape(image.shape)[..., ::-1].copy()
-
-
-def _to_levels(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -20,7 +20,7 @@ import numpy as np
 
 from simrefine.data.images import Picture, encode_picture
 from simrefine.files import write_file
-from simrefine.training.montage import DIFFERENCE_GAIN
+from simrefine.training.montage import DIFFERENCE_GAIN, difference
 
 GALLERY_FACES = 12  # at most, evenly spread over what is given
 MAX_PNG_SIDE = 128  # px; larger pictures become JPEG, or the page would weigh tens of megabytes
@@ -210,8 +210,6 @@ def _tiles(tiles: Iterable[str], gallery: Gallery) -> str:
 
 def _tile(gallery: Gallery, index: int, caption: str) -> str:
     raw, refined = gallery.raw[index], gallery.refined[index]
-    change = refined.astype(np.float32) - raw
-    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
     name = _text(gallery.names[index])
     height, width = raw.shape[:2]
     size = f'width="{width}" height="{height}"'
@@ -219,7 +217,7 @@ def _tile(gallery: Gallery, index: int, caption: str) -> str:
         '<figure><div class="stack">'
         f'<img class="raw" {size} alt="{name}, raw" src="{_data_uri(raw)}">'
         f'<img class="refined" {size} alt="{name}, refined" src="{_data_uri(refined)}">'
-        f'<img class="difference" {size} alt="{name}, refined minus raw" src="{_data_uri(difference)}">'
+        f'<img class="difference" {size} alt="{name}, refined minus raw" src="{_data_uri(difference(raw, refined))}">'
         '<span class="badge left" aria-hidden="true">raw</span>'
         '<span class="badge right" aria-hidden="true">refined</span>'
         f'<input type="range" min="0" max="100" value="50" autocomplete="off" aria-label="Divider of {name}">'

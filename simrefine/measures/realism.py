@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simrefine.data.batches import generator
+from simrefine.data.images import LUMA
 from simrefine.errors import UserError
 
 SMALLEST_LEVEL = 16  # px, side of the pyramid's coarsest level (Karras et al.)
@@ -20,7 +21,6 @@ ROUNDING = 12**-0.5  # gray levels: the standard deviation of rounding to uint8
 KERNEL_SUBSETS, KERNEL_SUBSET_SIZE = 100, 100
 
 _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16  # Burt and Adelson 1983
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601
 
 
 def check_enough(images: Sequence, minimum: int, what: str) -> None:
@@ -145,7 +145,7 @@ def statistics(images: np.ndarray) -> dict:
         UserError: an empty set.
     """
     check_enough(images, 1, "the set, for statistics")
-    luma = images @ _LUMA if images.shape[-1] == 3 else images[..., 0].astype(np.float32)
+    luma = images @ LUMA if images.shape[-1] == 3 else images[..., 0].astype(np.float32)
     laplacian = (
         luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * luma[:, 1:-1, 1:-1]
     )

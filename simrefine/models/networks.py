@@ -14,8 +14,6 @@ from keras import ops
 
 from simrefine.config import RefinerOptions
 
-RESNET, UNET = "resnet", "unet"
-
 
 def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int) -> keras.Model:
     """A refiner: [n, h, w, channels] in [-1, 1] to the same; `unet` wants h and w in multiples of 8.
@@ -115,7 +113,7 @@ def multiscale(x, conv, dtype: str) -> list:
     return [_logits(small, conv), _logits(large, conv, kernel=4)]
 
 
-REFINERS: dict[str, Callable] = {RESNET: resnet, UNET: unet}
+REFINERS: dict[str, Callable] = {"resnet": resnet, "unet": unet}
 DISCRIMINATORS: dict[str, Callable] = {"eyes": eyes, "hands": hands, "multiscale": multiscale}
 
 

@@ -22,7 +22,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from simrefine.data.folders import MANIFEST, Record, Reject, list_folder, matches, mirrored, resolved, write_rejects
-from simrefine.data.images import EXTENSIONS, ImageError, Picture, encode_picture, read_picture, to_channels
+from simrefine.data.images import (
+    EXTENSIONS,
+    ImageError,
+    Picture,
+    encode_picture,
+    read_picture,
+    round_to_uint8,
+    to_channels,
+)
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, temporary_name, write_file
 
@@ -353,7 +361,7 @@ def blend(raw: np.ndarray, refined: np.ndarray, strength: float) -> np.ndarray:
         change = refined.astype(np.float32) - to_channels(raw, 1)
     else:
         change = to_channels(refined, raw.shape[-1]).astype(np.float32) - raw
-    return np.clip(np.rint(raw + strength * change), 0, 255).astype(np.uint8)
+    return round_to_uint8(raw + strength * change)
 
 
 @contextmanager

@@ -7,9 +7,13 @@ DIFFERENCE_GAIN = 5  # the change is shown this many times as strong, around mid
 
 def comparison(synthetic: np.ndarray, refined: np.ndarray, real: np.ndarray) -> np.ndarray:
     """One row a face: synthetic | refined | 5x difference | real; uint8 [n, h, w, c] each to [n h, 4 w, c]."""
+    return sheet(np.stack([synthetic, refined, difference(synthetic, refined), real], axis=1))
+
+
+def difference(synthetic: np.ndarray, refined: np.ndarray) -> np.ndarray:
+    """The change, DIFFERENCE_GAIN times as strong around mid-gray: uint8 of one shape to uint8 of the same."""
     change = refined.astype(np.float32) - synthetic
-    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
-    return sheet(np.stack([synthetic, refined, difference, real], axis=1))
+    return np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
 
 
 def probability_overlay(refined: np.ndarray, probabilities: list[np.ndarray]) -> np.ndarray:

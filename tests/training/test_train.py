@@ -21,7 +21,7 @@ from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, U
 from simrefine.models.simgan import SimGAN
 from simrefine.training.checkpoint import newest_checkpoint, read_refiner
 from simrefine.training.held_out import hold_out, is_better
-from simrefine.training.train import train
+from simrefine.training.train import _Interruption, train
 
 
 def tiny(piles, **values):
@@ -162,6 +162,15 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(piles, tmp_path
     found, _ = newest_checkpoint(tmp_path / "run" / "checkpoints")
     assert f"stopped at step {found.step}" in said and "Traceback" not in said
     assert (tmp_path / "run" / "refiner" / "model.json").exists()
+
+
+def test_the_first_ctrl_c_is_a_wish_and_the_second_quits_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), _Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.signal == signal.SIGINT, "the loop goes on and sees it"
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_kill_9_during_training_leaves_a_run_that_resumes(piles, tmp_path):
