@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs: `simrefine --help` answers at once.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from simrefine.config import Config, help_of
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
 
-class Group(click.Group):
+class Reporting:
     """Prints a UserError as one message, without a traceback."""
 
     def invoke(self, context: click.Context):
@@ -25,6 +26,14 @@ class Group(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             context.exit(EXIT_INTERRUPTED)
+
+
+class Group(Reporting, click.Group):
+    """The program."""
+
+
+class Command(Reporting, click.Command):
+    """A program of one command, such as data/celeba.py."""
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -180,6 +189,74 @@ def evaluate(raw, real, out, parts, **options):
     for reason in result["verdict"]["reasons"]:
         click.echo(f"  {reason}")
     click.echo(f"open {out / 'report.html'}")
+
+
+def writes_crops(find_faces):
+    """Turns a function that gives faces, and where their landmarks come from, into a command that cuts them out."""
+
+    @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where crops go")
+    @click.option("--size", type=click.IntRange(16, 1024), default=128, show_default=True, help="side of a crop, px")
+    @click.option(
+        "--max-scale",
+        type=click.FloatRange(0, min_open=True),
+        default=1.5,
+        show_default=True,
+        help="reject faces that would be enlarged more than this",
+    )
+    @click.option(
+        "--max-outside",
+        type=click.FloatRange(0, 0.9),
+        default=0.25,
+        show_default=True,
+        help="reject crops of which a larger share lies outside the picture",
+    )
+    @click.option("--limit", type=click.IntRange(1), help="take so many faces, evenly spread [default: all]")
+    @click.pass_context
+    @functools.wraps(find_faces)
+    def command(context, out, size, max_scale, max_outside, limit, **own):
+        from simrefine.data.prepare import prepare
+
+        faces, source = find_faces(**own)
+        limits = {"size": size, "max_scale": max_scale, "max_outside": max_outside, "limit": limit}
+        with click.progressbar(length=1, label="cutting", file=sys.stderr, show_pos=True) as bar:
+
+            def progress(done: int, found: int) -> None:
+                bar.length = found
+                bar.update(done - bar.pos)
+
+            summary = prepare(faces, out, source=source, progress=progress, **limits)
+        click.echo(
+            f"{summary.written} written + {summary.rejected} rejected = {summary.found} found, in "
+            f"{summary.seconds:.0f} s; a pixel of the source became {summary.scale:.2f} pixels (median)"
+        )
+        if summary.rejected:
+            click.echo(f"the rejected pictures and the reasons are in {summary.rejects_csv}", err=True)
+            context.exit(EXIT_INCOMPLETE)
+
+    return command
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="their landmarks, 68 or 5 points: JSON lines, COCO, .csv, or a folder of .pts",
+)
+@click.option("--masks", metavar="DIR", type=click.Path(path_type=Path), help="gray masks to cut alike, to OUT-masks")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
+@writes_crops
+def prepare(folder, labels, masks, exclude):
+    """Cut the faces out of the pictures under DIR, framed alike for renders and photographs.
+
+    The square is 1.6 times the longer side of the landmarks' box, a little raised. OUT gets the crops as PNG,
+    annotations.jsonl with their landmarks, and rejects.csv. For public data sets see data/README.md.
+    """
+    from simrefine.data.prepare import labelled_faces
+
+    return labelled_faces(folder, labels, masks, exclude), labels
 
 
 if __name__ == "__main__":
