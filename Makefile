@@ -1,9 +1,10 @@
 # make test   a virtual environment, the pinned dependencies, lint and tests: all that a fresh machine needs
 # make venv   only the environment; then .venv/bin/simrefine is the program
+# make demo   the whole job on faces that simrefine draws itself, offline, in a few minutes
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv test lint clean
+.PHONY: venv test lint demo clean
 
 venv: $(BIN)/simrefine
 
@@ -20,6 +21,9 @@ lint: venv
 
 test: lint
 	$(BIN)/python -m pytest --durations=5
+
+demo: venv
+	$(BIN)/simrefine demo
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

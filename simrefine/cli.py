@@ -259,5 +259,34 @@ def prepare(folder, labels, masks, exclude):
     return labelled_faces(folder, labels, masks, exclude), labels
 
 
+@main.command()
+@click.option(
+    "--out", metavar="DIR", default="demo", show_default=True, type=click.Path(path_type=Path), help="a new folder"
+)
+@click.option("--keep-data", is_flag=True, help="leave the example faces in OUT/data, to train and refine by hand")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="other faces, another training"
+)
+@click.pass_context
+def demo(context, out, keep_data, seed):
+    """Show the whole job on made-up faces, offline and in a few minutes: make them, train, refine, evaluate.
+
+    The faces are drawn by simrefine itself, in two looks; neither is a photograph.
+    """
+    from simrefine.demo import run_demo
+
+    outcome = run_demo(out, keep_data=keep_data, seed=seed, tell=lambda message: click.echo(message, err=True))
+    click.echo(outcome.describe())
+    click.echo(f"open {out / 'report' / 'report.html'}")
+    click.echo(f"tensorboard --logdir {out} --samples_per_plugin images=100")
+    if keep_data:
+        data = out / "data"
+        click.echo("by hand:")
+        click.echo(f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {out / 'by-hand'}")
+        click.echo(f"  simrefine refine {data / 'held-out' / 'renders'} --model {out / 'by-hand'} --out {out / 'mine'}")
+    if not outcome.worked:
+        context.exit(EXIT_INCOMPLETE)
+
+
 if __name__ == "__main__":
     main()

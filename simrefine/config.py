@@ -67,11 +67,11 @@ class LossOptions:
 class RegularisationOptions:
     """One lambda per self-regularisation term; each multiplies a *mean* over pixels and channels; 0 = off."""
 
-    l1: float = option(0.5, "per-channel L1 of the change (SimGAN eq. 4, psi = identity)", low=0)
+    l1: float = option(0.2, "per-channel L1 of the change (SimGAN eq. 4, psi = identity)", low=0)
     l2: float = option(0.0, "mean square of the change", low=0)
     channel_mean: float = option(0.0, "L1 of the mean over the colour channels (the paper's colour choice)", low=0)
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
-    high_pass: float = option(0.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
+    high_pass: float = option(2.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
     features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
 
 

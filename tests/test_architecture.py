@@ -10,7 +10,7 @@ import pytest
 import simrefine
 
 PACKAGE = Path(simrefine.__file__).parent
-FLOW = ["errors", "files", "config", "data", "models", "measures", "training", "refining", "evaluation", "cli"]
+FLOW = ["errors", "files", "config", "data", "models", "measures", "training", "refining", "evaluation", "demo", "cli"]
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

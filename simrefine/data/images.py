@@ -23,10 +23,9 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, of red, green, b
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in scan data FF 00 is a value and FF D0 to D7 a restart
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the three are tables
+JPEG_QUALITY = 95  # of what is written; OpenCV's own scale
 _ENCODING = {
     ".jpg": [
-        cv2.IMWRITE_JPEG_QUALITY,
-        95,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # half-resolution colour would undo some of the refiner's work
     ],
@@ -111,8 +110,8 @@ def decode_picture(content: bytes) -> Picture:
     return Picture(pixels[..., :1].copy() if gray else pixels, decoded[..., 3].copy())
 
 
-def encode_picture(picture: Picture, extension: str) -> bytes:
-    """Encodes into the format of `extension`: PNG, BMP and WebP without loss, JPEG at quality 95 with full colour.
+def encode_picture(picture: Picture, extension: str, jpeg_quality: int = JPEG_QUALITY) -> bytes:
+    """Encodes into the format of `extension`: PNG, BMP and WebP without loss, JPEG with full colour.
 
     A gray picture stays gray in PNG, JPEG and BMP. WebP has no gray, and OpenCV writes no gray with alpha: both
     become colour with three equal channels. WebP may change colours where alpha is 0.
@@ -128,8 +127,9 @@ def encode_picture(picture: Picture, extension: str) -> bytes:
         raise ImageError("has transparency, which a JPEG cannot keep: name it .png")
     if pixels.shape[2] > 1:
         pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    options = [*_ENCODING.get(extension, []), cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]  # which the others ignore
     try:
-        done, content = cv2.imencode(extension, np.ascontiguousarray(pixels), _ENCODING.get(extension, []))
+        done, content = cv2.imencode(extension, np.ascontiguousarray(pixels), options)
     except cv2.error as error:
         raise ImageError(f"cannot be written as {extension}: {error.err}") from error
     if not done:

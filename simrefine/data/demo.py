@@ -1,0 +1,178 @@
+"""The embedded example faces: a seed in, piles of rendered and of stand-in photographed heads on the disk out.
+
+Nothing is downloaded and nothing is shipped: people are drawn at random, sculpted, rasterised and painted. A face is a
+pure function of (seed, pile, number), so that a larger pile begins with the smaller one. No two piles share a person;
+the held-out pile alone shows each of its heads in both looks, so that refined faces can be compared with the truth.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simrefine.data.batches import generator
+from simrefine.data.images import Picture, encode_picture
+from simrefine.data.looks import expose, paint_flat, part_mask, photo_look, render_look
+from simrefine.data.people import Person, View, draw_person, draw_view
+from simrefine.data.sculpture import EXPRESSIONS, IDENTITY
+from simrefine.errors import UserError
+from simrefine.files import publishing_folder
+
+RENDER, PHOTO = "render", "photo"
+_FACES_A_TASK = 16
+_EXTENSIONS = {RENDER: ".png", PHOTO: ".jpg"}
+_JPEG_QUALITY = (75, 93)  # of a photo, from and below
+# For each pile: its looks with the folder of their pictures, and the folder of its part masks.
+_PILES = {
+    "renders": ({RENDER: "renders"}, "renders-masks"),
+    "photos": ({PHOTO: "photos"}, "photos-masks"),
+    "held-out": ({RENDER: "held-out/renders", PHOTO: "held-out/photos"}, "held-out/masks"),
+}
+
+
+@dataclass(frozen=True)
+class Face:
+    """One example face.
+
+    Args:
+        pictures: uint8 [size, size, 3] for each look.
+        mask: uint8 [size, size]; 0 background, 1 skin, 2 brows, 3 eyes, 4 lips, 5 inside of the mouth, 6 hair, 7 neck,
+            8 clothes.
+        landmarks: float64 [68, 2], px: exact projections, also of what is hidden.
+        jpeg_quality: that the camera saves the photo look with.
+        facts: what else its line in annotations.jsonl says.
+    """
+
+    pictures: dict[str, np.ndarray]
+    mask: np.ndarray
+    landmarks: np.ndarray
+    jpeg_quality: int
+    facts: dict[str, Any]
+
+
+def write_demo(
+    folder: Path,
+    size: int = 64,
+    renders: int = 600,
+    photos: int = 600,
+    held_out: int = 100,
+    seed: int = 0,
+    workers: int | None = None,
+) -> None:
+    """Writes the example faces: `folder` is complete or absent.
+
+        renders/*.png, annotations.jsonl             renders-masks/*.png
+        photos/*.jpg, annotations.jsonl              photos-masks/*.png
+        held-out/renders/*.png, annotations.jsonl    held-out/masks/*.png
+        held-out/photos/*.jpg, annotations.jsonl     the same heads, by the same names
+
+    Args:
+        folder: a new or an empty folder.
+        size: side of the pictures, px.
+        renders, photos, held_out: numbers of faces; a held-out face has two pictures.
+        workers: processes; None is one for each processor. They change nothing but the time it takes.
+
+    Raises:
+        UserError: `folder` holds something, or see `publishing_folder`.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} exists already", "name a new folder for the example faces, or remove it")
+    counts = {"renders": renders, "photos": photos, "held-out": held_out}
+    tasks = [
+        (pile, range(first, min(first + _FACES_A_TASK, count)))
+        for pile, count in counts.items()
+        for first in range(0, count, _FACES_A_TASK)
+    ]
+    with publishing_folder(folder) as draft:
+        for looks, masks in _PILES.values():
+            for place in (*looks.values(), masks):
+                (draft / place).mkdir(parents=True)
+        work = partial(_write_faces, draft, size, seed)
+        lines: dict[str, list[str]] = {}
+        for part in _map(work, tasks, min(workers or _processors(), len(tasks))):
+            for place, some in part.items():
+                lines.setdefault(place, []).extend(some)
+        for place, some in lines.items():
+            (draft / place / "annotations.jsonl").write_text("".join(some), encoding="utf-8")
+
+
+def draw_face(seed: int, pile: str, number: int, size: int) -> Face:
+    """Draws face `number` of a pile ("renders", "photos" or "held-out") in the pile's looks."""
+    rng = generator(seed, number, f"demo {pile}")
+    person, view = draw_person(rng), draw_view(rng)
+    seen = expose(person, view, size)
+    paint = paint_flat(seen, person, view)
+    draw = {RENDER: lambda: render_look(seen, paint, view), PHOTO: lambda: photo_look(seen, paint, person, view, rng)}
+    looks, _ = _PILES[pile]
+    facts = {"identity": f"{pile}-{number:05d}", "seed": seed} | _describe(person, view)
+    pictures = {look: draw[look]() for look in looks}
+    return Face(pictures, part_mask(seen, paint), seen.landmarks, int(rng.integers(*_JPEG_QUALITY)), facts)
+
+
+def _describe(person: Person, view: View) -> dict[str, Any]:
+    colours = ("skin", "lips", "hair", "brows", "iris", "clothes")
+    return {
+        "yaw": round(view.yaw, 3),
+        "pitch": round(view.pitch, 3),
+        "roll": round(view.roll, 3),
+        "expression": _rounded(dict(zip(EXPRESSIONS, view.expression, strict=True))),
+        "view": _rounded({name: getattr(view, name) for name in ("distance", "light", "gaze", "backdrop")}),
+        "person": _rounded({name: getattr(person, name) for name in colours})
+        | {"hair_style": person.hair_style, "hair_colour": person.hair_name}
+        | _rounded({name: getattr(person, name) for name in ("stubble", "freckles")})
+        | {"shape": _rounded(dict(zip(IDENTITY, person.identity, strict=True)))},
+    }
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: np.round(value, 4).tolist() for name, value in values.items()}
+
+
+def _write_faces(draft: Path, size: int, seed: int, task: tuple[str, range]) -> dict[str, list[str]]:
+    """Writes some faces of a pile; gives the lines for the annotations of each folder."""
+    pile, numbers = task
+    places, masks = _PILES[pile]
+    lines: dict[str, list[str]] = {place: [] for place in places.values()}
+    for number in numbers:
+        face = draw_face(seed, pile, number, size)
+        stem = f"{number:05d}"
+        mask = draft / masks / f"{stem}.png"
+        mask.write_bytes(encode_picture(Picture(face.mask[..., None]), ".png"))
+        for look, place in places.items():
+            name = stem + _EXTENSIONS[look]
+            content = encode_picture(Picture(face.pictures[look]), _EXTENSIONS[look], face.jpeg_quality)
+            (draft / place / name).write_bytes(content)
+            row = {
+                "file": name,
+                "mask": Path(os.path.relpath(mask, draft / place)).as_posix(),
+                "landmarks": np.round(face.landmarks, 3).tolist(),
+            }
+            lines[place].append(json.dumps(row | face.facts, separators=(",", ":")) + "\n")
+    return lines
+
+
+def _map(work: partial, tasks: list, workers: int) -> list:
+    """`work` of each task, in order, in `workers` fresh processes; here, where none can be started."""
+    if workers > 1:
+        # Forking could copy the threads of TensorFlow in the middle of their work. Ctrl-C is this process's to answer.
+        context = multiprocessing.get_context("spawn")
+        ignore = (signal.SIGINT, signal.SIG_IGN)
+        try:
+            with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=ignore) as pool:
+                return list(pool.map(work, tasks))
+        except (BrokenProcessPool, NotImplementedError):
+            pass
+    return [work(task) for task in tasks]
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
