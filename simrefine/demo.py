@@ -96,7 +96,7 @@ class Outcome:
 
 def usual_extent() -> Extent:
     """What two cores do in less than five minutes. Those without bfloat16 are several times slower: smaller faces."""
-    return Extent() if resolve_precision("auto") == "mixed_bfloat16" else Extent(size=32, steps=300)
+    return Extent() if resolve_precision("auto") == "mixed_bfloat16" else Extent(size=32, steps=600)
 
 
 def run_demo(

@@ -10,7 +10,7 @@ from simrefine.demo import Extent, distance_to_truth, run_demo
 from simrefine.errors import EXIT_INTERRUPTED, UserError
 from simrefine.training.train import Result
 
-SMALL = Extent(faces=160, held_out=24, size=32, steps=250)
+SMALL = Extent(faces=160, held_out=24, size=32, steps=350)
 SMALLEST = Extent(faces=4, held_out=2, size=16, steps=1)
 
 

@@ -265,7 +265,7 @@ def test_the_log_begins_with_what_the_user_was_told(finished):
 def test_a_dry_run_reports_and_writes_nothing(piles, tmp_path, capsys):
     train(tiny(piles), tmp_path / "run", dry_run=True)
     said = capsys.readouterr().out
-    assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation] l1 = 0.5" in said and "CPU" in said
+    assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation] l1 = 0.2" in said and "CPU" in said
     assert not (tmp_path / "run").exists()
 
 
