@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from simrefine.data.batches import generator
+from simrefine.data.drawing.looks import expose, paint_flat, part_mask, photo_look, render_look
+from simrefine.data.drawing.people import Person, View, draw_person, draw_view
+from simrefine.data.drawing.sculpture import EXPRESSIONS, IDENTITY
 from simrefine.data.images import Picture, encode_picture
-from simrefine.data.looks import expose, paint_flat, part_mask, photo_look, render_look
-from simrefine.data.people import Person, View, draw_person, draw_view
-from simrefine.data.sculpture import EXPRESSIONS, IDENTITY
 from simrefine.errors import UserError
 from simrefine.files import publishing_folder
 

@@ -7,14 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from simrefine.data import demo, heads, looks
+from simrefine.data import demo
 from simrefine.data.batches import generator
 from simrefine.data.demo import PHOTO, RENDER, draw_face, write_demo
+from simrefine.data.drawing import heads, looks
+from simrefine.data.drawing.people import draw_person, draw_view
+from simrefine.data.drawing.rasterise import rasterise
+from simrefine.data.drawing.sculpture import EXPRESSIONS
 from simrefine.data.images import read_picture
 from simrefine.data.labels import read_labels
-from simrefine.data.people import draw_person, draw_view
-from simrefine.data.rasterise import rasterise
-from simrefine.data.sculpture import EXPRESSIONS
 from simrefine.errors import UserError
 
 SIZE = 64

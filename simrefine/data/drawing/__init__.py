@@ -1,0 +1,1 @@
+"""Draws the heads of the example faces, with numpy alone: sculpture -> heads -> people -> looks."""
