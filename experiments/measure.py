@@ -15,6 +15,7 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.batches import Pile
+from simrefine.data.colours import restyle_alone
 from simrefine.data.folders import list_folder
 from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed, to_uint8
 from simrefine.errors import UserError
@@ -22,7 +23,7 @@ from simrefine.models.losses import patch_accuracy
 from simrefine.models.networks import judge
 from simrefine.models.simgan import SimGAN
 from simrefine.training.backend import tensorflow as backend
-from simrefine.training.checkpoint import newest_checkpoint
+from simrefine.training.checkpoint import newest_checkpoint, read_refiner
 from simrefine.training.montage import sheet
 from simrefine.training.train import restore
 
@@ -60,7 +61,9 @@ def main(runs, synthetic, real, sheet_file):
             to_signed(Pile(list_folder(folder, what="folder").pictures, config.data.size, config.data.channels, 4)[:])
             for folder in (synthetic, real)
         )
-        average, last = in_batches(gan.average, raw), in_batches(gan.refiner, raw)
+        # As `refine` does it: the colours of the photographs that the run has learnt from.
+        styled = restyle_alone(raw, read_refiner(run).styles, config.style.candidates, seed=0)
+        average, last = in_batches(gan.average, styled), in_batches(gan.refiner, styled)
         changes = [np.abs(each - raw).mean() * GRAY_LEVELS for each in (average, last)]
         rights = accuracy(gan, average, True), accuracy(gan, photos, False)
         print(

@@ -51,6 +51,7 @@ def setting(flag: str, key: str, **attributes):
 @main.command()
 @setting("--synthetic", "data.synthetic", metavar="DIR")
 @setting("--real", "data.real", metavar="DIR")
+@setting("--labels", "labels.file", metavar="FILE")
 @setting("--exclude", "data.exclude", metavar="PATTERN", multiple=True)
 @click.option("--run", "run", metavar="DIR", type=click.Path(path_type=Path), help="run folder [default: runs/NNN]")
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="TOML file of options")
@@ -106,6 +107,8 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     multiple=True,
     help="copy these pictures unchanged, such as masks; repeatable",
 )
+@click.option("--style", metavar="PATH", type=click.Path(path_type=Path), help="colours of this photograph, or folder")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="another seed: other colours")
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
 @click.option("--compare", is_flag=True, help="also write before|after pictures to OUT/_compare")
 @click.option("--overwrite", is_flag=True, help="write every picture again, also those that are there")
@@ -118,7 +121,7 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, folder, model, out, precision, **options):
+def refine(context, folder, model, out, precision, style, seed, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out.
 
     A second run does only what is missing.
@@ -126,7 +129,7 @@ def refine(context, folder, model, out, precision, **options):
     from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
 
-    refiner = load(model, precision)
+    refiner = load(model, precision, style=style, seed=seed)
     with click.progressbar(length=1, label="refining", file=sys.stderr, show_pos=True) as bar:
 
         def progress(done: int, found: int) -> None:

@@ -35,6 +35,24 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
+class StyleOptions:
+    """A render is given the colours of a photograph before it is refined, so one render can become many photographs."""
+
+    candidates: int = option(
+        4, "photographs drawn at random, of which the one with the nearest colours is taken; 0 = off", low=0, high=1000
+    )
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where the synthetic faces' labels are: there the self-regularisation holds, elsewhere it lets go."""
+
+    file: str = option("auto", "label file with points; 'auto' = annotations.jsonl in the synthetic folder; '' = none")
+    elsewhere: float = option(0.15, "share of the change that is regularised away from all points", low=0, high=1)
+    reach: float = option(0.05, "how far a point holds, standard deviation in shares of the side", low=0.001, high=1)
+
+
+@dataclass(frozen=True)
 class RefinerOptions:
     name: str = option("unet", "network of the refiner", choices=("resnet", "unet"))
     width: int = option(0, "feature channels of the first layer; 0 = resnet 64 (paper), unet 32", low=0, high=1024)
@@ -131,6 +149,8 @@ class EvaluationOptions:
 
 SECTIONS: dict[str, type] = {
     "data": DataOptions,
+    "style": StyleOptions,
+    "labels": LabelOptions,
     "refiner": RefinerOptions,
     "discriminator": DiscriminatorOptions,
     "augmentation": AugmentationOptions,
@@ -145,6 +165,7 @@ SECTIONS: dict[str, type] = {
     "evaluation": EvaluationOptions,
 }
 OWN_WIDTH_AND_BLOCKS = {"resnet": (64, 4), "unet": (32, 2)}  # what 0 stands for
+AUTO_LABELS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 UNET_STRIDE = 8  # px: three halvings
 
 # What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on.
@@ -158,6 +179,8 @@ class Config:
     """A complete, validated configuration; make one with `Config.load`."""
 
     data: DataOptions
+    style: StyleOptions
+    labels: LabelOptions
     refiner: RefinerOptions
     discriminator: DiscriminatorOptions
     augmentation: AugmentationOptions
@@ -327,8 +350,12 @@ def _parsed(kind: Any, value: Any) -> Any:
 
 def _resolve(flat: dict[str, Any]) -> None:
     """Fills in what 0 and relative paths stand for, and refuses options that exclude each other."""
-    for key in ("data.synthetic", "data.real"):
-        flat[key] = flat[key] and os.path.abspath(flat[key])  # a resumed run may be started from another folder
+    if flat["labels.file"] == "auto" and flat["data.synthetic"]:
+        beside = os.path.join(flat["data.synthetic"], AUTO_LABELS)
+        flat["labels.file"] = beside if os.path.exists(beside) else ""
+    for key in ("data.synthetic", "data.real", "labels.file"):
+        if flat[key] != "auto":  # which it stays where there is no synthetic folder yet
+            flat[key] = flat[key] and os.path.abspath(flat[key])  # a resumed run may be started from another folder
     width, blocks = OWN_WIDTH_AND_BLOCKS[flat["refiner.name"]]
     flat["refiner.width"] = flat["refiner.width"] or width
     flat["refiner.blocks"] = flat["refiner.blocks"] or blocks

@@ -97,8 +97,10 @@ class Simrefine(Side):
     def step(self, faces, step: int) -> dict[str, float]:
         synthetic, half, real = faces
         draws = np.zeros((2 * len(synthetic), DRAWS), np.float32)  # unused: all strengths of the augmentation are 0
+        hold = np.ones((len(synthetic), 1, 1, 1), np.float32)
         rng = np.random.default_rng(step)
-        return self.gan.step(StepBatch([synthetic], [draws[: len(synthetic)]], [half], [real], [draws], rng), step)
+        batch = StepBatch([synthetic], [hold], [draws[: len(synthetic)]], [half], [real], [draws], rng)
+        return self.gan.step(batch, step)
 
 
 class PyTorch(Side):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,10 +90,18 @@ class Pile:
             return error
 
 
+class Batch(NamedTuple):
+    """Some pictures of a pile."""
+
+    pictures: np.ndarray  # float32 [n, h, w, c] in [-1, 1]
+    places: np.ndarray  # int [n], which of the pile
+    mirrored: np.ndarray  # bool [n]
+
+
 class Sampler:
     """Endless batches of one pile: each pass over it is a new permutation, and no picture of a pass is left out.
 
-    `sampler.batch(index)` depends on the index alone: float32 [batch, h, w, c] in [-1, 1].
+    `sampler.batch(index)` depends on the index alone.
     """
 
     def __init__(self, pile: Pile, batch_size: int, seed: int, purpose: str, flip: bool):
@@ -101,14 +109,14 @@ class Sampler:
         self._seed, self._purpose = seed, purpose
         self._orders: dict[int, np.ndarray] = {}  # the two newest permutations; a batch may straddle two passes
 
-    def batch(self, index: int) -> np.ndarray:
+    def batch(self, index: int) -> Batch:
         positions = np.arange(index * self._batch_size, (index + 1) * self._batch_size)
-        chosen = [int(self._order(p // len(self._pile))[p % len(self._pile)]) for p in positions]
-        pictures = self._pile[chosen]
+        chosen = np.array([self._order(p // len(self._pile))[p % len(self._pile)] for p in positions])
+        pictures, mirrored = self._pile[chosen], np.zeros(len(chosen), bool)
         if self._flip:
-            mirrored = generator(self._seed, index, self._purpose + " flip").random(len(pictures)) < 0.5
+            mirrored = generator(self._seed, index, self._purpose + " flip").random(len(chosen)) < 0.5
             pictures = np.where(mirrored[:, None, None, None], pictures[:, :, ::-1], pictures)
-        return to_signed(pictures)
+        return Batch(to_signed(pictures), chosen, mirrored)
 
     def _order(self, epoch: int) -> np.ndarray:
         orders = self._orders

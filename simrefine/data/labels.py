@@ -115,6 +115,25 @@ def fit_points(points: np.ndarray, height: int | np.ndarray, width: int | np.nda
     return (points - corner[..., None, :]) * (size / side)[..., None, None]
 
 
+def hold_map(points: np.ndarray, size: int, reach: float) -> np.ndarray:
+    """How near each pixel is to a label point: float32 [n, size, size, 1], 1 at the points, falling to 0 around them.
+
+    Args:
+        points: [n, k, 2], px of a picture of size x size; NaN where a point is not labelled. A picture without any
+            is 1 everywhere: nothing is known of where its features are.
+        reach: standard deviation of the fall, in shares of the side.
+    """
+    middles = np.arange(size) + 0.5
+    # A Gaussian in two dimensions is the product of two in one.
+    across, down = (
+        np.nan_to_num(np.exp(-0.5 * ((points[..., axis, None] - middles) / (reach * size)) ** 2)).astype(np.float32)
+        for axis in (0, 1)
+    )
+    near = np.minimum(down.transpose(0, 2, 1) @ across, 1.0)
+    near[np.isnan(points).all(axis=(1, 2))] = 1.0
+    return near[..., None]
+
+
 def check_inside(
     points: np.ndarray, names: Sequence[str], height: int | np.ndarray, width: int | np.ndarray, source: Path
 ) -> None:

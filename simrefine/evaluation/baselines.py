@@ -7,27 +7,26 @@ import cv2
 import numpy as np
 
 from simrefine.data.batches import generator
-from simrefine.data.images import round_to_uint8
+from simrefine.data.colours import read_styles, transfer_styles
+from simrefine.data.images import round_to_uint8, to_signed, to_uint8
 
 BLUR_SIDES = 0.016  # largest standard deviation of the blur, in shares of the picture's side: 1 px of 64
 NOISE_LEVELS = 8.0  # largest standard deviation of the noise, gray levels
 JPEG_QUALITY = (40, 95)
-ROUNDING = 1 / 12  # variance that rounding to whole gray levels makes; a flat picture has no less
 
 
 def match_colours(images: np.ndarray, reference: np.ndarray, seed: int) -> np.ndarray:
     """Gives every picture the mean and covariance of colour of a reference picture, drawn at random for each.
-
-    The linear Monge-Kantorovich map, the least change that does it (Pitie & Kokaram 2007; with the diagonals of the
-    covariances alone it would be Reinhard et al. 2001):
-    T = S^-1/2 (S^1/2 R S^1/2)^1/2 S^-1/2, where S and R are the covariances of picture and reference.
 
     Args:
         images: uint8 [n, h, w, c].
         reference: uint8 [m, h, w, c], photographs; of any size and number.
     """
     drawn = generator(seed, 0, "match colours").integers(len(reference), size=len(images))
-    return np.stack([_match(image, reference[index]) for image, index in zip(images, drawn, strict=True)])
+    styles = np.concatenate([read_styles(to_signed(each[None])) for each in reference])
+    return np.concatenate(
+        [to_uint8(transfer_styles(to_signed(i[None]), styles[k : k + 1])) for i, k in zip(images, drawn, strict=True)]
+    )
 
 
 def augment_photometric(images: np.ndarray, seed: int) -> np.ndarray:
@@ -38,25 +37,6 @@ def augment_photometric(images: np.ndarray, seed: int) -> np.ndarray:
 def match_and_degrade(images: np.ndarray, reference: np.ndarray, seed: int) -> np.ndarray:
     """Both: the best that needs no training."""
     return augment_photometric(match_colours(images, reference, seed), seed)
-
-
-def _match(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    mean, covariance = _colour_statistics(image)
-    wanted_mean, wanted = _colour_statistics(reference)
-    root, inverse = (_power(covariance, exponent, floor=ROUNDING) for exponent in (0.5, -0.5))
-    transform = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
-    return round_to_uint8((image - mean) @ transform + wanted_mean)
-
-
-def _colour_statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [c] and covariance [c, c] of the pixels, in gray levels."""
-    pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    return pixels.mean(axis=0), np.atleast_2d(np.cov(pixels, rowvar=False))
-
-
-def _power(symmetric: np.ndarray, exponent: float, floor: float = 0.0) -> np.ndarray:
-    values, vectors = np.linalg.eigh(symmetric)
-    return vectors * np.maximum(values, floor) ** exponent @ vectors.T
 
 
 def _degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

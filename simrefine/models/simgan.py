@@ -30,6 +30,7 @@ class StepBatch(NamedTuple):
     """All that one step consumes; pictures float32 in [-1, 1], draws as `draw_augmentation` makes them."""
 
     synthetic_for_refiner: list[np.ndarray]  # K_g times [n, h, w, c]
+    hold_for_refiner: list[np.ndarray]  # K_g times [n, h or 1, w or 1, 1]: the share of the change that is regularised
     draws_for_refiner: list[np.ndarray]  # K_g times [n, DRAWS]
     synthetic_for_discriminator: list[np.ndarray]  # K_d times [n or n / 2, h, w, c]
     real: list[np.ndarray]  # K_d times [n, h, w, c]
@@ -89,8 +90,10 @@ class SimGAN:
     def step(self, batch: StepBatch, step: int) -> dict[str, float]:
         """One pass of Algorithm 1's outer loop; returns the numbers of the last update of each kind."""
         numbers = {}
-        for synthetic, draws in zip(batch.synthetic_for_refiner, batch.draws_for_refiner, strict=True):
-            numbers |= self._update_refiner(synthetic, draws, np.float32(step))
+        for synthetic, hold, draws in zip(
+            batch.synthetic_for_refiner, batch.hold_for_refiner, batch.draws_for_refiner, strict=True
+        ):
+            numbers |= self._update_refiner(synthetic, hold, draws, np.float32(step))
         return _floats(numbers) | self.step_discriminator(batch)
 
     def step_discriminator(self, batch: StepBatch) -> dict[str, float]:
@@ -108,8 +111,8 @@ class SimGAN:
     def step_pretraining(self, batch: StepBatch, step: int) -> dict[str, float]:
         """The paper's pretraining of the refiner: self-regularisation alone."""
         numbers = {}
-        for synthetic in batch.synthetic_for_refiner:
-            numbers |= self._pretrain_refiner(synthetic, np.float32(step))
+        for synthetic, hold in zip(batch.synthetic_for_refiner, batch.hold_for_refiner, strict=True):
+            numbers |= self._pretrain_refiner(synthetic, hold, np.float32(step))
         return _floats(numbers)
 
     def _past(self, n: int, rng: np.random.Generator, synthetic: np.ndarray) -> np.ndarray:
@@ -123,14 +126,14 @@ class SimGAN:
             self.history.push(to_uint8(first), rng)
         return to_signed(self.history.sample(n, rng))
 
-    def update_refiner(self, synthetic, draws, step):
+    def update_refiner(self, synthetic, hold, draws, step):
         """L_R = L_real + sum of lambda * L_reg moves the refiner only (eq. 2 and 4), then the average follows."""
 
         def loss():
             refined = self.refiner(synthetic, training=True)
             logits = judge(self.discriminator, augment(refined, draws, self.config.augmentation), training=True)
             realism = patch_loss(self._penalty, logits, says_refined=False)
-            regularisation = self_regularisation(self._terms, self._lambdas, refined, synthetic)
+            regularisation = self._regularise(refined, synthetic, hold)
             total = realism + regularisation
             return total, {
                 "refiner/loss": total,
@@ -144,12 +147,12 @@ class SimGAN:
         self._follow(step)
         return numbers
 
-    def pretrain_refiner(self, synthetic, step):
+    def pretrain_refiner(self, synthetic, hold, step):
         """L_reg alone moves the refiner."""
 
         def loss():
             refined = self.refiner(synthetic, training=True)
-            regularisation = self_regularisation(self._terms, self._lambdas, refined, synthetic)
+            regularisation = self._regularise(refined, synthetic, hold)
             return regularisation, {
                 "refiner/self_regularisation": regularisation,
                 "refiner/change": _gray_levels(refined, synthetic),
@@ -220,6 +223,11 @@ class SimGAN:
             for owner, holder in owners.items()
             for index, variable in enumerate(holder.variables)
         }
+
+    def _regularise(self, refined, synthetic, hold):
+        """L_reg, of the share of the change that `hold` says: all of it where labels are, less elsewhere."""
+        held = synthetic + hold * (refined - synthetic)
+        return self_regularisation(self._terms, self._lambdas, held, synthetic)
 
     def _follow(self, step) -> None:
         """Moves the average towards the refiner; a shorter memory at first, or it would remember the start."""

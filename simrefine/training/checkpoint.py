@@ -22,7 +22,8 @@ from simrefine.config import Config, RefinerOptions
 from simrefine.errors import UserError
 from simrefine.files import TEMPORARY_PREFIX, publishing_folder, restore_folder
 
-FORMAT = 1  # of both files; raised when an older program could not read a newer one
+FORMAT = 2  # of both files; raised when an older program could not read a newer one
+STYLES = "styles"  # the name of that array beside the weights
 CHECKPOINT_NAME = re.compile(r"step-(\d{7,})$")
 
 
@@ -64,7 +65,12 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def publish_refiner(
-    folder: Path, config: Config, step: int, weights: list[np.ndarray], evaluation: Mapping[str, float] | None = None
+    folder: Path,
+    config: Config,
+    step: int,
+    weights: list[np.ndarray],
+    styles: np.ndarray,
+    evaluation: Mapping[str, float] | None = None,
 ) -> None:
     """Writes the refiner as `refine` loads it, replacing the one before in a single move.
 
@@ -73,6 +79,7 @@ def publish_refiner(
         config: where the network, its channels and its training size come from.
         step: the training step it was taken at.
         weights: in the order of the network's variables.
+        styles: the colours of the photographs it was trained with, see `data.colours.read_styles`.
         evaluation: the numbers by which it was chosen, if it was.
     """
     about = {
@@ -81,9 +88,11 @@ def publish_refiner(
         "size": config.data.size,
         "channels": config.data.channels,
         "refiner": asdict(config.refiner),
+        "style": asdict(config.style),
         "evaluation": evaluation,
     }
-    _publish(folder, "model", about, {f"{index:03d}": value for index, value in enumerate(weights)}, "weights")
+    arrays = {f"{index:03d}": value for index, value in enumerate(weights)} | {STYLES: styles.astype(np.float32)}
+    _publish(folder, "model", about, arrays, "weights")
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,8 @@ class PublishedRefiner:
     size: int  # px, of the training pictures
     step: int
     weights: list[np.ndarray]
+    styles: np.ndarray  # [m, 1 + channels, channels], see `data.colours.read_styles`
+    candidates: int  # see config.StyleOptions
     fingerprint: str  # SHA-256 of the weights file
     evaluation: dict[str, float] | None  # the numbers by which it was chosen, if it was
 
@@ -118,9 +129,11 @@ def read_refiner(path: Path) -> PublishedRefiner:
     about, arrays = _read(folder, "model", "weights")
     try:
         # Through Config, so that a network from a file meets the same limits as one from a flag.
-        values = {f"refiner.{key}": value for key, value in about["refiner"].items()}
+        values = {
+            f"{section}.{key}": value for section in ("refiner", "style") for key, value in about[section].items()
+        }
         values |= {"data.channels": about["channels"], "data.size": about["size"]}
-        step = int(about["step"])
+        step, styles = int(about["step"]), arrays.pop(STYLES)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{folder / 'model.json'} is damaged: {error}", "publish it again: resume the run") from error
     config = Config.load(values=values, environment={})
@@ -130,6 +143,8 @@ def read_refiner(path: Path) -> PublishedRefiner:
         size=config.data.size,
         step=step,
         weights=[arrays[name] for name in sorted(arrays)],
+        styles=styles,
+        candidates=config.style.candidates,
         fingerprint=about["sha256"],
         evaluation=about.get("evaluation"),
     )

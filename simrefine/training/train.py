@@ -19,9 +19,11 @@ import numpy as np
 from rich.console import Console
 
 from simrefine.config import CHANGEABLE_ON_RESUME, Config
-from simrefine.data.batches import Pile, Prefetcher, Sampler, generator
+from simrefine.data.batches import Batch, Pile, Prefetcher, Sampler, generator
+from simrefine.data.colours import read_styles, restyle, restyle_alone
 from simrefine.data.folders import Reject, list_folder, write_rejects
 from simrefine.data.images import to_signed
+from simrefine.data.labels import check_inside, fit_points, hold_map, read_labels
 from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
 from simrefine.files import reporting_disk_faults, write_file
 from simrefine.models.augmentation import draw_augmentation
@@ -39,6 +41,7 @@ from simrefine.training.checkpoint import (
 from simrefine.training.held_out import SCORE, hold_out, is_better, measure_held_out
 from simrefine.training.monitor import Monitor
 
+MAX_STYLES = 4096  # photographs whose colours are used and kept with the refiner: 200 kB
 RUNS = Path("runs")  # where a run without a name goes, numbered
 
 
@@ -101,6 +104,16 @@ def train(
         held_out_faces = held_out_synthetic, held_out_real
         say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
 
+    points = _read_points(config, synthetic, say)
+    # One by one: all at once, in the precision that this takes, they would fill the memory.
+    styles = np.concatenate([read_styles(to_signed(real[[place]])) for place in _spread(len(real), MAX_STYLES)])
+
+    def dress(pictures: np.ndarray) -> np.ndarray:
+        return restyle_alone(pictures, styles, config.style.candidates, seed=0)
+
+    def refine(pictures: np.ndarray) -> np.ndarray:
+        return gan.average(dress(pictures))
+
     with _locked(run), reporting_disk_faults(run):
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(_environment(dtype), indent=2).encode())
@@ -109,14 +122,14 @@ def train(
         if checkpoint:
             restore(gan, checkpoint)
         best = read_refiner(run / "best").evaluation if first and (run / "best").exists() else None
-        samplers = _Samplers(config, synthetic, real)
-        fixed = _fixed_faces(synthetic, config.monitor.faces), _fixed_faces(real, config.monitor.faces)
+        samplers = _Samplers(config, synthetic, real, points, styles)
+        fixed = dress(_fixed_faces(synthetic, config.monitor.faces)), _fixed_faces(real, config.monitor.faces)
         batches = Prefetcher(samplers.step_batch, range(first, total))
         with Monitor(run, config, first, total, console, said) as monitor, _Interruption() as interruption:
             if first:
                 monitor.say(f"continuing at step {first}")
             elif held_out_faces:
-                monitor.held_out(0, measure_held_out(gan.average, *held_out_faces))  # what the unrefined faces score
+                monitor.held_out(0, measure_held_out(refine, *held_out_faces))  # what the unrefined faces score
             monitor.say("compiling the training step (the first one takes a while)")
             done = saved = first
             for step, batch in enumerate(batches, start=first):
@@ -133,13 +146,13 @@ def train(
                 if done % config.monitor.images_every == 0 or last or step == first:
                     monitor.pictures(done, *fixed, gan.inspect(*fixed))
                 if held_out_faces and (done % config.evaluation.every == 0 or last):
-                    measured = measure_held_out(gan.average, *held_out_faces)
+                    measured = measure_held_out(refine, *held_out_faces)
                     monitor.held_out(done, measured)
                     if is_better(measured, best, config.evaluation):
                         best = measured
-                        publish_refiner(run / "best", config, done, average_weights(gan), best)
+                        publish_refiner(run / "best", config, done, average_weights(gan), styles, best)
                 if done % config.monitor.checkpoint_every == 0 or last:
-                    _save(gan, config, run, done)
+                    _save(gan, config, run, done, styles)
                     saved = done
                 if last:
                     break
@@ -157,11 +170,14 @@ def train(
 
 
 class _Samplers:
-    """The random order of both piles: step number in, StepBatch out, whatever was asked for before."""
+    """The random order of both piles: step number in, StepBatch out, whatever was asked for before.
 
-    def __init__(self, config: Config, synthetic: Pile, real: Pile):
+    `points` are the label points of the synthetic pile, [m, k, 2] in px, or None; `styles` the photographs' colours.
+    """
+
+    def __init__(self, config: Config, synthetic: Pile, real: Pile, points: np.ndarray | None, styles: np.ndarray):
         options = config.training
-        self._config = config
+        self._config, self._points, self._styles = config, points, styles
         # Half of D's refined faces come from the history where there is one.
         self._refined = options.batch_size // 2 if config.history.half_batches else options.batch_size
         seed, flip = options.seed, config.data.flip
@@ -172,15 +188,32 @@ class _Samplers:
     def step_batch(self, step: int) -> StepBatch:
         options = self._config.training
         k_g, k_d, n = options.refiner_updates, options.discriminator_updates, options.batch_size
-        rng = generator(options.seed, step, "augmentation")
+        rng, style_rng = (generator(options.seed, step, purpose) for purpose in ("augmentation", "style"))
+        for_refiner = [self._for_refiner.batch(step * k_g + k) for k in range(k_g)]
+        for_discriminator = [self._for_discriminator.batch(step * k_d + k) for k in range(k_d)]
+
+        def dress(batch: Batch) -> np.ndarray:
+            return restyle(batch.pictures, self._styles, self._config.style.candidates, style_rng)
+
         return StepBatch(
-            synthetic_for_refiner=[self._for_refiner.batch(step * k_g + k) for k in range(k_g)],
+            synthetic_for_refiner=[dress(batch) for batch in for_refiner],
+            hold_for_refiner=[self._hold(batch) for batch in for_refiner],
             draws_for_refiner=[draw_augmentation(n, rng) for _ in range(k_g)],
-            synthetic_for_discriminator=[self._for_discriminator.batch(step * k_d + k) for k in range(k_d)],
-            real=[self._real.batch(step * k_d + k) for k in range(k_d)],
+            synthetic_for_discriminator=[dress(batch) for batch in for_discriminator],
+            real=[self._real.batch(step * k_d + k).pictures for k in range(k_d)],
             draws_for_discriminator=[draw_augmentation(2 * n, rng) for _ in range(k_d)],
             history_rng=generator(options.seed, step, "history"),
         )
+
+    def _hold(self, batch: Batch) -> np.ndarray:
+        """See StepBatch: 1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points."""
+        if self._points is None:
+            return np.ones((len(batch.pictures), 1, 1, 1), np.float32)
+        options, size = self._config.labels, self._config.data.size
+        points = self._points[batch.places]
+        across = np.where(batch.mirrored[:, None], size - points[..., 0], points[..., 0])
+        near = hold_map(np.stack([across, points[..., 1]], -1), size, options.reach)
+        return options.elsewhere + (1.0 - options.elsewhere) * near
 
 
 class _Interruption:
@@ -303,9 +336,35 @@ def _load_piles(config: Config, run: Path | None, say) -> tuple[Pile, Pile]:
     return piles["synthetic"], piles["real"]
 
 
+def _read_points(config: Config, synthetic: Pile, say) -> np.ndarray | None:
+    """The label points of the synthetic pile, [m, k, 2] in px of the training pictures, NaN where there are none; None
+    without a label file, or where `labels.elsewhere` makes them idle."""
+    if not config.labels.file or config.labels.elsewhere == 1:
+        return None
+    labels = read_labels(Path(config.labels.file), Path(config.data.synthetic))
+    names = [str(record.relative) for record in synthetic.records]
+    known = [name for name in names if name in labels.points]
+    if not known:
+        raise UserError(
+            f"{config.labels.file} has no points for the pictures of {config.data.synthetic}",
+            "name the label file that belongs to them, or turn it off with --labels ''",
+        )
+    nowhere = np.full_like(labels.points[known[0]], np.nan)
+    points = np.stack([labels.points.get(name, nowhere) for name in names])
+    height, width = synthetic.source_sizes.T
+    check_inside(points, names, height, width, labels.source)
+    say(f"labels      {config.labels.file}: points of {len(known)} pictures say where features are held")
+    return fit_points(points, height, width, config.data.size)
+
+
 def _fixed_faces(pile: Pile, count: int) -> np.ndarray:
     """The same faces at every look, spread over the pile: float32 [count, h, w, c]."""
-    return to_signed(pile[np.linspace(0, len(pile) - 1, count).astype(int)])
+    return to_signed(pile[_spread(len(pile), count)])
+
+
+def _spread(length: int, count: int) -> np.ndarray:
+    """At most `count` places, spread evenly over `length`."""
+    return np.linspace(0, length - 1, min(count, length)).astype(int)
 
 
 def _features(config: Config):
@@ -334,11 +393,11 @@ def _stop_on_nan(numbers: dict[str, float], step: int, run: Path, saved: int) ->
         )
 
 
-def _save(gan: SimGAN, config: Config, run: Path, step: int) -> None:
+def _save(gan: SimGAN, config: Config, run: Path, step: int, styles: np.ndarray) -> None:
     arrays = {name: variable.numpy() for name, variable in gan.variables().items()}
     arrays |= {"history/faces": gan.history.faces[: gan.history.count]}
     save_checkpoint(run / "checkpoints", step, arrays, config.monitor.keep_checkpoints)
-    publish_refiner(run / "refiner", config, step, average_weights(gan))
+    publish_refiner(run / "refiner", config, step, average_weights(gan), styles)
 
 
 def average_weights(gan: SimGAN) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ from tiny import write_pile
 
 from simrefine.data.batches import Pile, Prefetcher, Sampler, generator
 from simrefine.data.folders import list_folder
-from simrefine.data.images import to_uint8
+from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
 
 
@@ -22,7 +22,7 @@ def pile(tmp_path):
 
 def test_every_picture_of_a_pass_is_seen_once_though_the_last_batch_is_not_full(pile):
     sampler = Sampler(pile, 4, seed=0, purpose="x", flip=False)
-    two_passes = np.concatenate([to_uint8(sampler.batch(index)) for index in range(5)])
+    two_passes = np.concatenate([to_uint8(sampler.batch(index).pictures) for index in range(5)])
     for one_pass in (two_passes[:10], two_passes[10:]):
         assert len({face.tobytes() for face in one_pass}) == 10
     assert (two_passes[:10] != two_passes[10:]).any(), "each pass has an order of its own"
@@ -32,16 +32,19 @@ def test_a_batch_depends_on_seed_and_index_and_not_on_what_was_asked_before(pile
     one, other = (Sampler(pile, 4, seed=0, purpose="x", flip=True) for _ in range(2))
     for index in range(7):
         one.batch(index)
-    np.testing.assert_array_equal(one.batch(5), other.batch(5))
-    assert (Sampler(pile, 4, seed=1, purpose="x", flip=True).batch(5) != other.batch(5)).any()
+    for mine, theirs in zip(one.batch(5), other.batch(5), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert (Sampler(pile, 4, seed=1, purpose="x", flip=True).batch(5).pictures != other.batch(5).pictures).any()
 
 
 def test_flip_mirrors_some_pictures_and_keeps_the_others(pile):
-    plain = Sampler(pile, 10, seed=0, purpose="x", flip=False).batch(0)
-    flipped = Sampler(pile, 10, seed=0, purpose="x", flip=True).batch(0)
+    plain = Sampler(pile, 10, seed=0, purpose="x", flip=False).batch(0).pictures
+    flipped, places, told = Sampler(pile, 10, seed=0, purpose="x", flip=True).batch(0)
     mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(plain, flipped, strict=True)]
     same = [np.array_equal(a, b) for a, b in zip(plain, flipped, strict=True)]
     assert all(a or b for a, b in zip(mirrored, same, strict=True))
+    assert mirrored == told.tolist()
+    np.testing.assert_array_equal(plain, to_signed(pile[places]))
     assert not all(mirrored) and not all(same)
 
 

@@ -17,6 +17,8 @@ from simrefine.training.backend.tensorflow import compile_step, minimise
 LOSSES = list(REALISM)
 N = 4
 
+EVERYWHERE = np.ones((N, 1, 1, 1), np.float32)  # the change is regularised at every pixel
+
 
 def faces(n, real=False, seed=0):
     rng = np.random.default_rng([seed, real])
@@ -34,6 +36,7 @@ def step_batch(gan, seed=0, real=None):
     k_g, k_d = options.refiner_updates, options.discriminator_updates
     return StepBatch(
         synthetic_for_refiner=[faces(N, seed=seed + k) for k in range(k_g)],
+        hold_for_refiner=[EVERYWHERE for _ in range(k_g)],
         draws_for_refiner=[draw_augmentation(N, rng) for _ in range(k_g)],
         synthetic_for_discriminator=[faces(half, seed=seed + 10 + k) for k in range(k_d)],
         real=[faces(N, real=True, seed=seed + k) if real is None else real for k in range(k_d)],
@@ -53,10 +56,12 @@ def moved(before, network):
 
 def test_the_refiners_update_moves_the_refiner_and_its_average_only():
     gan = build()
-    step_before_last_layer_moves = gan.update_refiner(faces(N), draw_augmentation(N, np.random.default_rng(0)), 0.0)
+    step_before_last_layer_moves = gan.update_refiner(
+        faces(N), EVERYWHERE, draw_augmentation(N, np.random.default_rng(0)), 0.0
+    )
     assert step_before_last_layer_moves  # the last layer starts at zero and lets no gradient past; from now on all move
     before = {each: weights(each) for each in (gan.refiner, gan.average, gan.discriminator)}
-    gan.update_refiner(faces(N), draw_augmentation(N, np.random.default_rng(1)), 1.0)
+    gan.update_refiner(faces(N), EVERYWHERE, draw_augmentation(N, np.random.default_rng(1)), 1.0)
     assert moved(before[gan.refiner], gan.refiner) == len(gan.refiner.variables)
     assert moved(before[gan.average], gan.average) > 0
     assert moved(before[gan.discriminator], gan.discriminator) == 0
@@ -100,7 +105,7 @@ def test_the_refiner_learns_from_the_discriminator_as_it_is_now():
     def change_of_last_bias():
         for variable, value in zip(gan.refiner.variables, kept, strict=True):
             variable.assign(value)
-        gan._update_refiner(synthetic, draws, step)
+        gan._update_refiner(synthetic, EVERYWHERE, draws, step)
         return np.asarray(gan.refiner.variables[-1]) - kept[-1]
 
     one = change_of_last_bias()
@@ -124,7 +129,7 @@ def test_training_the_discriminator_alone_tells_the_two_piles_apart(loss):
 def test_training_the_refiner_alone_makes_the_discriminator_take_its_faces_for_real(loss):
     gan = build(compiled=True, loss__realism=loss, self_regularisation__l1=0, refiner_optimizer__learning_rate=5e-3)
     losses = [
-        float(gan._update_refiner(faces(N), np.zeros((N, 4), np.float32), np.float32(s))["refiner/realism"])
+        float(gan._update_refiner(faces(N), EVERYWHERE, np.zeros((N, 4), np.float32), np.float32(s))["refiner/realism"])
         for s in range(25)
     ]
     assert losses[-1] < 0.8 * losses[0]
@@ -163,7 +168,7 @@ def test_the_logged_numbers_are_what_their_names_say():
         "refiner/diversity": refined.std(axis=0).mean() / synthetic.std(axis=0).mean(),
     }
     expected["refiner/loss"] = expected["refiner/realism"] + expected["refiner/self_regularisation"]
-    got = gan.update_refiner(synthetic, draws[:2], 0.0)
+    got = gan.update_refiner(synthetic, EVERYWHERE, draws[:2], 0.0)
     # The refiner has moved; put it back so that the discriminator meets the same faces.
     gan.refiner.variables[-1].assign([0.1, 0.2, -0.1])
     gan.refiner.variables[-2].assign(0 * gan.refiner.variables[-2])

@@ -110,11 +110,14 @@ def test_arrays_of_another_architecture_are_refused_before_any_is_assigned(tmp_p
 
 
 def test_a_published_refiner_says_what_it_is(tmp_path):
-    publish_refiner(tmp_path / "refiner", tiny_config(data__channels=1), 7, [np.zeros(3), np.ones(2)])
+    publish_refiner(
+        tmp_path / "refiner", tiny_config(data__channels=1), 7, [np.zeros(3), np.ones(2)], np.ones((5, 2, 1))
+    )
     for path in (tmp_path, tmp_path / "refiner"):
         found = read_refiner(path)
         assert (found.step, found.channels, found.size, found.options.width) == (7, 1, 16, 4)
         assert [len(each) for each in found.weights] == [3, 2]
+        assert found.styles.shape == (5, 2, 1) and found.candidates == 4
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_a_published_refiner_says_what_it_is(tmp_path):
     ],
 )
 def test_a_refiner_that_cannot_be_trusted_is_refused(tmp_path, change, message):
-    publish_refiner(tmp_path / "refiner", tiny_config(), 7, [np.zeros(3)])
+    publish_refiner(tmp_path / "refiner", tiny_config(), 7, [np.zeros(3)], np.zeros((1, 4, 3)))
     file = tmp_path / "refiner" / "model.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(UserError, match=message):

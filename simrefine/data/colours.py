@@ -1,0 +1,87 @@
+"""The colours of a photograph as a style: its mean and covariance of colour, and the least change that gives them to
+another picture. No pixel moves, so labels stay valid.
+
+In go pictures and styles, out come the pictures in those styles. The change is the linear Monge-Kantorovich map (Pitie
+& Kokaram 2007), the optimal transport between two normal distributions (Givens & Shortt 1984).
+"""
+
+import zlib
+
+import numpy as np
+
+from simrefine.data.batches import generator
+from simrefine.data.images import GRAY_LEVELS, to_uint8
+
+# Variance of rounding to whole gray levels, in units of [-1, 1]: a flat picture has no less.
+ROUNDING = 1 / 12 / GRAY_LEVELS**2
+
+
+def read_styles(pictures: np.ndarray) -> np.ndarray:
+    """The style of each picture: float32 [n, h, w, c] in [-1, 1] to float64 [n, 1 + c, c], the mean above the root of
+    the covariance, both in those units."""
+    pixels = pictures.reshape(len(pictures), -1, pictures.shape[-1]).astype(np.float64)
+    means = pixels.mean(axis=1, keepdims=True)
+    centred = pixels - means
+    covariances = centred.transpose(0, 2, 1) @ centred / pixels.shape[1]
+    return np.concatenate([means, _power(covariances, 0.5, floor=ROUNDING)], axis=1)
+
+
+def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:
+    """Pictures, float32 [n, h, w, c] in [-1, 1], with the colours of `styles` [n, 1 + c, c]; clipped to the range."""
+    own = read_styles(pictures)
+    root, inverse = own[:, 1:], _power(own[:, 1:], -1.0)
+    wanted = styles[:, 1:] @ styles[:, 1:]
+    transforms = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
+    moved = (pictures - own[:, None, :1]) @ transforms[:, None].astype(np.float32) + styles[:, None, :1]
+    return np.clip(moved, -1.0, 1.0).astype(np.float32)
+
+
+def restyle(pictures: np.ndarray, styles: np.ndarray, candidates: int, rng: np.random.Generator) -> np.ndarray:
+    """Gives each picture the nearest of `candidates` random styles; unchanged where `candidates` is 0."""
+    if not candidates:
+        return pictures
+    drawn = rng.integers(len(styles), size=(len(pictures), candidates))
+    return transfer_styles(pictures, choose_styles(pictures, styles, drawn))
+
+
+def restyle_alone(pictures: np.ndarray, styles: np.ndarray, candidates: int, seed: int) -> np.ndarray:
+    """The same, but each picture draws its own candidates from its pixels and `seed`: whatever comes with it, and in
+    whichever order, it gets the same style."""
+    alone = [
+        restyle(each[None], styles, candidates, generator(seed, zlib.crc32(to_uint8(each).tobytes()), "style"))
+        for each in pictures
+    ]
+    return np.concatenate(alone) if alone else pictures
+
+
+def choose_styles(pictures: np.ndarray, styles: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """For each picture, the nearest of its candidates: the one that asks for the least change.
+
+    Args:
+        pictures: float32 [n, h, w, c] in [-1, 1].
+        styles: [m, 1 + c, c].
+        candidates: int [n, k], places in `styles`. One candidate = any photograph's colours, and orange or blue faces
+            among them; many = always the most usual colours.
+
+    Returns:
+        [n, 1 + c, c].
+    """
+    own = read_styles(pictures)[:, None]
+    offered = styles[candidates]  # [n, k, 1 + c, c]
+    costs = _distances(own, offered)
+    return offered[np.arange(len(pictures)), costs.argmin(axis=1)]
+
+
+def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Squared 2-Wasserstein distance of normal distributions, [..., 1 + c, c] each to [...]."""
+    (mean, root), (other_mean, other_root) = ((each[..., 0, :], each[..., 1:, :]) for each in (one, other))
+    covariance, other_covariance = root @ root, other_root @ other_root
+    crossed = np.linalg.eigvalsh(root @ other_covariance @ root)
+    traces = (np.trace(each, axis1=-2, axis2=-1) for each in (covariance, other_covariance))
+    return np.square(mean - other_mean).sum(-1) + sum(traces) - 2 * np.sqrt(np.maximum(crossed, 0)).sum(-1)
+
+
+def _power(symmetric: np.ndarray, exponent: float, floor: float = 0.0) -> np.ndarray:
+    """Symmetric positive matrices [..., c, c] to a power, their eigenvalues raised to `floor` first."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return (vectors * np.maximum(values, floor)[..., None, :] ** exponent) @ vectors.swapaxes(-1, -2)
