@@ -127,7 +127,8 @@ def test_training_the_discriminator_alone_tells_the_two_piles_apart(loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_the_refiner_alone_makes_the_discriminator_take_its_faces_for_real(loss):
-    gan = build(compiled=True, loss__realism=loss, self_regularisation__l1=0, refiner_optimizer__learning_rate=5e-3)
+    free = {"self_regularisation__l1": 0, "self_regularisation__high_pass": 0}
+    gan = build(compiled=True, loss__realism=loss, refiner_optimizer__learning_rate=5e-3, **free)
     losses = [
         float(gan._update_refiner(faces(N), EVERYWHERE, np.zeros((N, 4), np.float32), np.float32(s))["refiner/realism"])
         for s in range(25)
@@ -137,7 +138,8 @@ def test_training_the_refiner_alone_makes_the_discriminator_take_its_faces_for_r
 
 def test_the_logged_numbers_are_what_their_names_say():
     off = {"augmentation__brightness": 0, "augmentation__contrast": 0, "augmentation__shift": 0}
-    gan = build(loss__realism="cross_entropy", self_regularisation__l1=0.5, self_regularisation__l2=3.0, **off)
+    lambdas = {"self_regularisation__l1": 0.5, "self_regularisation__l2": 3.0, "self_regularisation__high_pass": 0}
+    gan = build(loss__realism="cross_entropy", **lambdas, **off)
     gan.refiner.variables[-1].assign([0.1, 0.2, -0.1])  # no longer the identity
     synthetic, real, past = faces(2), faces(N, real=True), faces(2, seed=5)
     refined = np.asarray(gan.refiner(synthetic))
