@@ -77,6 +77,28 @@ def test_a_refined_face_is_what_the_trained_network_makes_of_it(trained):
     assert change < 10 * max(each["refiner/change"] for each in logged) + 1
 
 
+def test_style_gives_faces_the_colours_of_a_photograph(trained, tmp_path):
+    folder, renders, _ = trained
+    red = np.zeros((8, 8, 3), np.uint8) + np.array([200, 20, 20], np.uint8)
+    (tmp_path / "red.png").write_bytes(encode_picture(Picture(red), ".png"))
+    for style in (tmp_path / "red.png", tmp_path):
+        refined = simrefine.load(folder, style=style)(read_picture(renders / "a" / "000.png").pixels[None])
+        np.testing.assert_allclose(refined.mean((0, 1, 2)), [200, 20, 20], atol=20)  # four steps change little
+
+
+def test_another_seed_makes_another_photograph_of_the_same_render(trained, tmp_path):
+    folder, renders, _ = trained
+    one, again, other = tmp_path / "one", tmp_path / "again", tmp_path / "other"
+    for out, seed in ((one, 0), (again, 0), (other, 1)):
+        arguments = ("refine", renders / "a", "--model", folder, "--out", out, "--seed", seed)
+        assert run(*arguments).exit_code == EXIT_OK
+    pictures = [read_picture(out / "000.png").pixels for out in (one, again, other)]
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert (pictures[0] != pictures[2]).any()
+    mixed = run("refine", renders / "a", "--model", folder, "--out", one, "--seed", 1)
+    assert mixed.exit_code == EXIT_USER_ERROR, "two refiners are never mixed in one folder"
+
+
 def test_a_rejected_file_gives_an_exit_code_and_a_name(trained, tmp_path):
     folder, _, _ = trained
     write_pile(tmp_path / "in", 2)

@@ -13,6 +13,7 @@ from simrefine.data.labels import (
     check_inside,
     eye_corners,
     fit_points,
+    hold_map,
     interocular,
     mirror_order,
     read_labels,
@@ -249,3 +250,22 @@ def test_labels_of_another_size_are_found_and_some_points_outside_are_not_a_faul
         check_inside(points, names, sizes, sizes, Path("x.jsonl"))
     with pytest.raises(UserError, match="all 8 pictures lie in the upper left quarter"):
         check_inside(points, names, 300, 300, Path("x.jsonl"))
+
+
+def test_a_hold_map_is_one_at_a_point_and_falls_by_its_reach():
+    held = hold_map(np.array([[[4.5, 8.5]]]), 16, reach=2 / 16)[0, ..., 0]
+    assert np.unravel_index(held.argmax(), held.shape) == (8, 4), "row 8, column 4"
+    assert held[8, 4] == pytest.approx(1.0)
+    assert held[8, 6] == held[10, 4] == pytest.approx(np.exp(-0.5))
+    assert held[0, 15] < 0.01
+
+
+def test_points_that_are_close_do_not_hold_more_than_all():
+    assert hold_map(np.full((1, 9, 2), 4.5), 16, reach=0.1).max() == 1
+
+
+def test_a_picture_without_labels_is_held_everywhere_and_an_unlabelled_point_nowhere():
+    points = np.array([[[np.nan, np.nan], [np.nan, np.nan]], [[4.5, 8.5], [np.nan, np.nan]]])
+    unlabelled, partly = hold_map(points, 16, reach=0.1)
+    assert (unlabelled == 1).all()
+    np.testing.assert_array_equal(partly, hold_map(points[1:, :1], 16, reach=0.1)[0])

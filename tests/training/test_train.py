@@ -189,11 +189,30 @@ def test_kill_9_during_training_leaves_a_run_that_resumes(piles, tmp_path):
     assert steps == sorted(set(steps)) and steps[-1] == result.step, "no step is logged twice"
 
 
+def test_labels_beside_the_renders_are_found_and_hold_the_refiner_back_less_elsewhere(piles, tmp_path, capsys):
+    synthetic = Path(piles["data.synthetic"])
+    lines = [{"file": path.name, "landmarks": [[4.0, 6.0], [12.0, 6.0]]} for path in sorted(synthetic.iterdir())]
+    train(tiny(piles), tmp_path / "without", quiet=True)
+    (synthetic / "annotations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    train(tiny(piles), tmp_path / "with")
+    assert "annotations.jsonl: points of 10 pictures" in capsys.readouterr().out
+    train(tiny(piles, labels__file=""), tmp_path / "off", quiet=True)
+    without, held, off = (metrics(tmp_path / each)[-1] for each in ("without", "with", "off"))
+    assert held["refiner/self_regularisation"] < without["refiner/self_regularisation"]
+    assert off["refiner/self_regularisation"] == without["refiner/self_regularisation"]
+
+
+def test_labels_of_other_pictures_are_refused(piles, tmp_path):
+    (tmp_path / "other.jsonl").write_text('{"file": "nobody.png", "landmarks": [[1, 1]]}\n')
+    with pytest.raises(UserError, match=r"other\.jsonl has no points for the pictures"):
+        train(tiny(piles, labels__file=str(tmp_path / "other.jsonl")), tmp_path / "run", quiet=True)
+
+
 def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles, tmp_path, monkeypatch):
     update = SimGAN.update_refiner
 
-    def poisoned(self, synthetic, draws, step):
-        numbers = update(self, synthetic, draws, step)
+    def poisoned(self, synthetic, hold, draws, step):
+        numbers = update(self, synthetic, hold, draws, step)
         return numbers | {"refiner/realism": numbers["refiner/realism"] + (np.nan if step == 6 else 0.0)}
 
     monkeypatch.setattr(SimGAN, "update_refiner", poisoned)
@@ -204,7 +223,13 @@ def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles,
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 4
 
 
-EVALUATING = {"evaluation__every": 4, "evaluation__faces": 10, "training__batch_size": 4, "training__steps": 8}
+EVALUATING = {
+    "evaluation__every": 4,
+    "evaluation__faces": 10,
+    "training__batch_size": 4,
+    "training__steps": 8,
+    "style__candidates": 0,  # so that step 0 shows faces as they are
+}
 
 
 @pytest.fixture
