@@ -8,11 +8,12 @@ BIN := .venv/bin
 
 venv: $(BIN)/simrefine
 
-# --editable, so that an edited source needs no second install; the stamp is the installed program itself.
+# --editable, so that an edited source needs no second install; the stamp is the installed program itself. In compat
+# mode, or Python would take a clone named simrefine for the package wherever it is started beside it.
 $(BIN)/simrefine: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "simrefine needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat --editable '.[dev]'
 	touch $@
 
 lint: venv

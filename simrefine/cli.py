@@ -259,6 +259,12 @@ def prepare(folder, labels, masks, exclude):
     """
     from simrefine.data.prepare import labelled_faces
 
+    out = click.get_current_context().params["out"]
+    if folder.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UserError(
+            f"--out {out} lies in {folder}, so its crops would be taken for pictures the next time",
+            "name a folder elsewhere",
+        )
     return labelled_faces(folder, labels, masks, exclude), labels
 
 
@@ -284,9 +290,10 @@ def demo(context, out, keep_data, seed):
     click.echo(f"tensorboard --logdir {out} --samples_per_plugin images=100")
     if keep_data:
         data = out / "data"
+        renders, run = data / "held-out" / "renders", out / "by-hand"
         click.echo("by hand:")
-        click.echo(f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {out / 'by-hand'}")
-        click.echo(f"  simrefine refine {data / 'held-out' / 'renders'} --model {out / 'by-hand'} --out {out / 'mine'}")
+        click.echo(f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} --steps 600")
+        click.echo(f"  simrefine refine {renders} --model {run} --out {out / 'mine'}")
     if not outcome.worked:
         context.exit(EXIT_INCOMPLETE)
 

@@ -18,6 +18,7 @@ from simrefine.data.demo import write_demo
 from simrefine.data.folders import list_folder
 from simrefine.errors import UserError
 from simrefine.evaluation.evaluate import evaluate
+from simrefine.files import TEMPORARY_PREFIX, reporting_disk_faults
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.refiner import load
 from simrefine.training.backend.tensorflow import resolve_precision
@@ -96,7 +97,7 @@ class Outcome:
 
 def usual_extent() -> Extent:
     """What two cores do in less than five minutes. Those without bfloat16 are several times slower: smaller faces."""
-    return Extent() if resolve_precision("auto") == "mixed_bfloat16" else Extent(size=32, steps=600)
+    return Extent() if resolve_precision("auto") == "mixed_bfloat16" else Extent(size=32)
 
 
 def run_demo(
@@ -111,7 +112,7 @@ def run_demo(
 
     Args:
         out: a folder that is not there yet, or is empty.
-        keep_data: leave the faces in `out`/data.
+        keep_data: leave the faces in `out`/data also when all went well.
         seed: of the faces and of the training.
         extent: None = `usual_extent`.
         tell: called with what is being done.
@@ -120,50 +121,60 @@ def run_demo(
         UserError: `out` holds something; the disk is full; the training was interrupted.
     """
     out, extent, started = Path(out), extent or usual_extent(), time.monotonic()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    # A kill may have left a temporary folder, which the next one replaces.
+    if out.exists() and not (out.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir())):
         raise UserError(f"{out} is there already", "remove it, or name another folder with --out")
+    with reporting_disk_faults(out):
+        out.mkdir(parents=True, exist_ok=True)
     data, run, refined = out / "data", out / "run", out / "refined"
     held_out = data / "held-out"
-    try:
-        tell(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
-        write_demo(data, extent.size, extent.faces, extent.faces, extent.held_out, seed)
-        values = {
-            "data.synthetic": data / "renders",
-            "data.real": data / "photos",
-            "data.size": extent.size,
-            "training.steps": extent.steps,
-            "training.seed": seed,
-        }
-        trained = train(Config.load(values=values | dict(extent.values), environment={}), run)
-        if trained.exit_code:
-            raise UserError("the demo was interrupted while it trained", "start it again", exit_code=trained.exit_code)
-        tell("refining the held-out renders")
-        refine_folder(load(run), held_out / "renders", refined)
-        result = evaluate(
-            held_out / "renders",
-            data / "photos",
-            out / "report",
-            model=run,
-            labels=held_out / "renders" / "annotations.jsonl",
-            progress=tell,
+    tell(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
+    write_demo(data, extent.size, extent.faces, extent.faces, extent.held_out, seed)
+    values = {
+        "data.synthetic": data / "renders",
+        "data.real": data / "photos",
+        "data.size": extent.size,
+        "training.steps": extent.steps,
+        "training.seed": seed,
+    }
+    trained = train(Config.load(values=values | dict(extent.values), environment={}), run)
+    if trained.exit_code:
+        raise UserError(
+            "the demo was interrupted while it trained",
+            f"its faces are in {data}; go on by hand as shown above, or remove {out} and start the demo again",
+            exit_code=trained.exit_code,
         )
-        raw, better, truth, masks = (
-            _read(folder, extent.size)
-            for folder in (held_out / "renders", refined, held_out / "photos", held_out / "masks")
-        )
-    finally:
-        if not keep_data:
-            shutil.rmtree(data, ignore_errors=True)
+    tell("refining the held-out renders")
+    refine_folder(load(run), held_out, refined, exclude=["photos"], copy=["masks"])
+    raw, better, truth, masks = (
+        _read(folder, extent.size)
+        for folder in (held_out / "renders", refined / "renders", held_out / "photos", held_out / "masks")
+    )
     heads = np.isin(masks[..., 0], HEAD)
     before, after = (distance_to_truth(each, truth, heads) for each in (raw, better))
+    distance, nearer = (float(np.median(before)), float(np.median(after))), float(np.mean(after < before))
+    result = evaluate(
+        held_out / "renders",
+        data / "photos",
+        out / "report",
+        model=run,
+        labels=held_out / "renders" / "annotations.jsonl",
+        note="These are the demo's drawn faces, and what is called photographs here is their drawn photo look. To its "
+        f"own photo look the median face was {distance[0]:.1f} gray levels away and is {distance[1]:.1f} away now; "
+        f"{nearer:.0%} of the faces came nearer.",
+        progress=tell,
+    )
     labels = result["labels"]
-    return Outcome(
+    outcome = Outcome(
         swd=tuple(result["realism"][which]["swd"]["mean"] for which in ("raw", "refined")),
-        distance=(float(np.median(before)), float(np.median(after))),
-        nearer=float(np.mean(after < before)),
+        distance=distance,
+        nearer=nearer,
         displacement=(labels["percent_median"], labels["percent_p95"]),
         seconds=time.monotonic() - started,
     )
+    if not keep_data:
+        shutil.rmtree(data)
+    return outcome
 
 
 def distance_to_truth(pictures: np.ndarray, truth: np.ndarray, heads: np.ndarray) -> np.ndarray:

@@ -154,6 +154,20 @@ def test_bad_input_is_one_message_and_leaves_nothing(folder, spoil, message):
     assert sorted(folder.parent.rglob("*")) == before
 
 
+def test_crops_never_land_among_the_pictures_they_are_cut_from(folder):
+    for out in (folder, folder / "crops"):
+        arguments = ["prepare", str(folder), "--labels", str(folder / "labels.jsonl"), "--out", str(out)]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == EXIT_USER_ERROR and "name a folder elsewhere" in done.output
+    assert not (folder / "crops").exists()
+
+
+def test_a_missing_folder_of_masks_is_named(folder):
+    arguments = ["prepare", str(folder), "--labels", str(folder / "labels.jsonl"), "--out", str(folder.parent / "out")]
+    done = CliRunner().invoke(main, [*arguments, "--masks", str(folder / "nowhere")])
+    assert done.exit_code == EXIT_USER_ERROR and "nowhere does not exist" in done.output
+
+
 def test_labels_of_smaller_pictures_are_noticed(tmp_path):
     points = points_68(40, 40, 12)
     folder = write_faces(tmp_path / "faces", {f"{i}.png": (draw(160, 150, points), points) for i in range(8)})

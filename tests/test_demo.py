@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tiny import TINY
 
 import simrefine.demo
 from simrefine.cli import main
 from simrefine.demo import Extent, distance_to_truth, run_demo
 from simrefine.errors import EXIT_INTERRUPTED, UserError
+from simrefine.files import TEMPORARY_PREFIX
 from simrefine.training.train import Result
 
 SMALL = Extent(faces=160, held_out=24, size=32, steps=350)
-SMALLEST = Extent(faces=4, held_out=2, size=16, steps=1)
+TINY_VALUES = tuple(TINY.items())
+SMALLEST = Extent(faces=20, held_out=20, size=16, steps=1, values=TINY_VALUES)
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +43,32 @@ def test_labels_stay_where_they_are(small):
 
 def test_everything_that_the_demo_names_is_there(small):
     out, _ = small
-    assert (out / "report" / "report.html").exists() and any((out / "run" / "tensorboard").iterdir())
-    assert len(list((out / "refined").glob("*.png"))) == SMALL.held_out
+    assert "drawn photo look" in (out / "report" / "report.html").read_text()
+    assert (out / "report" / "evaluation.json").exists() and any((out / "run" / "tensorboard").iterdir())
+    assert len(list((out / "refined" / "renders").glob("*.png"))) == SMALL.held_out
     for pile, count in (("renders", SMALL.faces), ("photos", SMALL.faces), ("held-out/renders", SMALL.held_out)):
         pictures = [path for path in (out / "data" / pile).iterdir() if path.suffix in (".png", ".jpg")]
         assert len(pictures) == count
 
 
-def test_faces_are_removed_unless_they_are_asked_for(tmp_path, monkeypatch):
+def test_the_faces_are_removed_unless_they_are_asked_for(tmp_path):
+    run_demo(tmp_path / "out", extent=SMALLEST)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["refined", "report", "run"]
+
+
+def test_an_interrupted_training_says_how_to_go_on_and_leaves_what_that_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(simrefine.demo, "train", lambda config, run: Result(run, 0, EXIT_INTERRUPTED))
-    for keep_data in (False, True):
-        out = tmp_path / str(keep_data)
-        with pytest.raises(UserError, match="interrupted") as caught:
-            run_demo(out, keep_data=keep_data, extent=SMALLEST)
-        assert caught.value.exit_code == EXIT_INTERRUPTED
-        assert (out / "data" / "renders").exists() == keep_data
+    with pytest.raises(UserError, match="interrupted.*go on by hand") as caught:
+        run_demo(tmp_path / "out", extent=SMALLEST)
+    assert caught.value.exit_code == EXIT_INTERRUPTED
+    assert (tmp_path / "out" / "data" / "renders" / "00000.png").exists()
+
+
+def test_what_a_kill_left_is_no_obstacle(tmp_path, monkeypatch):
+    monkeypatch.setattr(simrefine.demo, "train", lambda config, run: Result(run, 0, EXIT_INTERRUPTED))
+    (tmp_path / f"{TEMPORARY_PREFIX}1").mkdir()
+    with pytest.raises(UserError, match="interrupted"):
+        run_demo(tmp_path, extent=SMALLEST)
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):

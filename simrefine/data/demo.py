@@ -6,13 +6,8 @@ the held-out pile alone shows each of its heads in both looks, so that refined f
 """
 
 import json
-import multiprocessing
 import os
-import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +22,6 @@ from simrefine.errors import UserError
 from simrefine.files import publishing_folder
 
 RENDER, PHOTO = "render", "photo"
-_FACES_A_TASK = 16
 _EXTENSIONS = {RENDER: ".png", PHOTO: ".jpg"}
 _JPEG_QUALITY = (75, 93)  # of a photo, from and below
 # For each pile: its looks with the folder of their pictures, and the folder of its part masks.
@@ -60,12 +54,11 @@ class Face:
 
 def write_demo(
     folder: Path,
-    size: int = 64,
-    renders: int = 600,
-    photos: int = 600,
-    held_out: int = 100,
+    size: int,
+    renders: int,
+    photos: int,
+    held_out: int,
     seed: int = 0,
-    workers: int | None = None,
 ) -> None:
     """Writes the example faces: `folder` is complete or absent.
 
@@ -78,7 +71,6 @@ def write_demo(
         folder: a new or an empty folder.
         size: side of the pictures, px.
         renders, photos, held_out: numbers of faces; a held-out face has two pictures.
-        workers: processes; None is one for each processor. They change nothing but the time it takes.
 
     Raises:
         UserError: `folder` holds something, or see `publishing_folder`.
@@ -87,22 +79,9 @@ def write_demo(
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} exists already", "name a new folder for the example faces, or remove it")
     counts = {"renders": renders, "photos": photos, "held-out": held_out}
-    tasks = [
-        (pile, range(first, min(first + _FACES_A_TASK, count)))
-        for pile, count in counts.items()
-        for first in range(0, count, _FACES_A_TASK)
-    ]
     with publishing_folder(folder) as draft:
-        for looks, masks in _PILES.values():
-            for place in (*looks.values(), masks):
-                (draft / place).mkdir(parents=True)
-        work = partial(_write_faces, draft, size, seed)
-        lines: dict[str, list[str]] = {}
-        for part in _map(work, tasks, min(workers or _processors(), len(tasks))):
-            for place, some in part.items():
-                lines.setdefault(place, []).extend(some)
-        for place, some in lines.items():
-            (draft / place / "annotations.jsonl").write_text("".join(some), encoding="utf-8")
+        for pile, count in counts.items():
+            _write_pile(draft, pile, count, size, seed)
 
 
 def draw_face(seed: int, pile: str, number: int, size: int) -> Face:
@@ -137,12 +116,13 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
     return {name: np.round(value, 4).tolist() for name, value in values.items()}
 
 
-def _write_faces(draft: Path, size: int, seed: int, task: tuple[str, range]) -> dict[str, list[str]]:
-    """Writes some faces of a pile; gives the lines for the annotations of each folder."""
-    pile, numbers = task
+def _write_pile(draft: Path, pile: str, count: int, size: int, seed: int) -> None:
+    """Writes the faces of a pile and their annotations."""
     places, masks = _PILES[pile]
     lines: dict[str, list[str]] = {place: [] for place in places.values()}
-    for number in numbers:
+    for place in (*lines, masks):
+        (draft / place).mkdir(parents=True)
+    for number in range(count):
         face = draw_face(seed, pile, number, size)
         stem = f"{number:05d}"
         mask = draft / masks / f"{stem}.png"
@@ -157,22 +137,5 @@ def _write_faces(draft: Path, size: int, seed: int, task: tuple[str, range]) -> 
                 "landmarks": np.round(face.landmarks, 3).tolist(),
             }
             lines[place].append(json.dumps(row | face.facts, separators=(",", ":")) + "\n")
-    return lines
-
-
-def _map(work: partial, tasks: list, workers: int) -> list:
-    """`work` of each task, in order, in `workers` fresh processes; here, where none can be started."""
-    if workers > 1:
-        # Forking could copy the threads of TensorFlow in the middle of their work. Ctrl-C is this process's to answer.
-        context = multiprocessing.get_context("spawn")
-        ignore = (signal.SIGINT, signal.SIG_IGN)
-        try:
-            with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=ignore) as pool:
-                return list(pool.map(work, tasks))
-        except (BrokenProcessPool, NotImplementedError):
-            pass
-    return [work(task) for task in tasks]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for place, some in lines.items():
+        (draft / place / "annotations.jsonl").write_text("".join(some), encoding="utf-8")

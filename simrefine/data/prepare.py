@@ -119,10 +119,12 @@ def prepare(
     started, out, masks = time.monotonic(), Path(out), any(face.read_mask for face in faces)
     mask_folder = out.with_name(f"{out.name}-masks")
     for folder in (out, mask_folder) if masks else (out,):
-        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise UserError(f"{folder} is no folder", "name a new or empty folder with --out")
+        if folder.exists() and any(folder.iterdir()):
             raise UserError(f"the output folder {folder} is not empty", "name a new or empty folder with --out")
     if not faces:
-        raise UserError(f"{source}: there is no picture of a face to cut out", "check the paths")
+        raise UserError(f"{source}: there is no picture of a face to cut out", "check the path, and any --exclude")
     if limit is not None and limit < len(faces):
         faces = [faces[index] for index in np.linspace(0, len(faces) - 1, limit).round().astype(int)]
     rules, rejects = _Rules(size, max_scale, max_outside), []
@@ -158,9 +160,13 @@ def labelled_faces(folder: Path, labels: Path, masks: Path | None = None, exclud
         UserError: the folder or the labels cannot be read, or name no picture of it.
     """
     pictures = list_folder(folder, exclude, what="folder of faces").pictures
+    if not pictures:
+        raise UserError(f"{folder} holds no picture", "check the path, and any --exclude")
+    if masks is not None and not masks.is_dir():
+        raise UserError(f"the folder of masks {masks} does not exist", "check the path of --masks")
     known = read_labels(labels, folder)
     names = [str(record.relative) for record in pictures]
-    if pictures and not any(name in known.points for name in names):
+    if not any(name in known.points for name in names):
         first = next(iter(known.points), None)
         raise UserError(
             f"{labels} has no points of any picture in {folder}: "
@@ -293,7 +299,7 @@ def _locate(face: Face, height: int, width: int) -> tuple[np.ndarray | None, Squ
     outside = int(((points < 0) | (points > (width, height))).any(-1).sum())
     if outside > len(points) / 2:
         raise ImageError(
-            f"{outside} of its {len(points)} points lie outside its {width} x {height} pixels: labels of another size?"
+            f"{outside} of its {len(points)} points lie outside its {width} x {height} pixels: labels of another size"
         )
     return points, face_square(points)
 

@@ -78,6 +78,7 @@ def evaluate(
     exclude: Sequence[str] = (),
     weights: str | None = None,
     seeds: int = SEEDS,
+    note: str = "",
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict:
     """Measures what refinement did, and writes `out`/evaluation.json and `out`/report.html.
@@ -97,6 +98,7 @@ def evaluate(
         exclude: patterns of files and folders to leave out (see `data.folders.matches`).
         weights: adds FID and KID, with InceptionV3's weights: "imagenet" (Keras downloads them) or a local file.
         seeds: trainings a set, for usefulness.
+        note: a sentence about these folders, to stand under the verdict.
         progress: called with what is being done.
 
     Returns:
@@ -155,6 +157,8 @@ def evaluate(
         places = {name: index for index, name in enumerate(faces["raw"].names)}
         gallery.worst = [(name, percent, places[name]) for name, percent in result["labels"]["worst"]]
     result = {"verdict": reach_verdict(result)} | result
+    if note:
+        result["verdict"]["reasons"].append(note)
     if model:
         result |= _about_run(Path(model))
     result["versions"] = {name: version(name) for name in ("simrefine", "tensorflow", "keras", "numpy")}

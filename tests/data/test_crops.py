@@ -85,6 +85,15 @@ def test_five_points_frame_a_face_nearly_as_its_68_do(pile):
     assert np.median(shift) < 0.03 and np.quantile(shift, 0.95) < 0.06
 
 
+def test_points_in_another_order_are_refused():
+    points = points_68(50, 50, 20)
+    corners_of_eyes_and_nose = points[[36, 39, 42, 45, 33]]
+    mouth_first = np.concatenate([points[48:], points[:48]])
+    for wrong in (corners_of_eyes_and_nose, mouth_first, points_5(points)[[1, 0, 2, 3, 4]]):
+        with pytest.raises(ImageError, match="not in the order of a face"):
+            face_square(wrong)
+
+
 def test_points_that_cannot_frame_a_face_say_why():
     missing = points_68(50, 50, 20)
     missing[4] = np.nan

@@ -2,12 +2,10 @@
 
 import time
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
-from simrefine.data import demo
 from simrefine.data.batches import generator
 from simrefine.data.demo import PHOTO, RENDER, draw_face, write_demo
 from simrefine.data.drawing import heads, looks
@@ -33,7 +31,7 @@ def person_and_view(number: int = 0, **expression: float):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "faces"
-    write_demo(folder, size=32, renders=3, photos=2, held_out=2, seed=7, workers=1)
+    write_demo(folder, size=32, renders=3, photos=2, held_out=2, seed=7)
     return folder
 
 
@@ -103,8 +101,8 @@ def test_the_mask_holds_every_part_and_landmarks_lie_on_or_beside_theirs():
     assert (np.diff(middle) > 3).all()
 
 
-def test_the_same_faces_come_out_whatever_the_count_and_the_workers(written, tmp_path):
-    write_demo(tmp_path / "more", size=32, renders=20, photos=3, held_out=2, seed=7, workers=2)
+def test_the_same_faces_come_out_whatever_the_count(written, tmp_path):
+    write_demo(tmp_path / "more", size=32, renders=20, photos=3, held_out=2, seed=7)
     few, more = contents(written), contents(tmp_path / "more")
     assert len(more) > len(few)
     for name, content in few.items():
@@ -169,16 +167,8 @@ def test_a_render_has_a_plain_backdrop_and_a_photo_a_cluttered_noisy_one():
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="exists already"):
-        write_demo(tmp_path, size=16, renders=1, photos=1, held_out=1, workers=1)
+        write_demo(tmp_path, size=16, renders=1, photos=1, held_out=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_where_no_processes_can_be_started_the_faces_are_made_all_the_same(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise NotImplementedError("no semaphores here")
-
-    monkeypatch.setattr(demo, "ProcessPoolExecutor", refuse)
-    assert demo._map(partial(pow, 2), [1, 2, 3], workers=2) == [2, 4, 8]
 
 
 def test_six_hundred_faces_take_half_a_minute():

@@ -57,7 +57,7 @@ def head_model() -> Model:
     eyes = []
     for centre, rim in mesh.eyes:
         around = np.abs(mesh.rest[:, :2] - mesh.rest[centre, :2]) < [2.4, 2.0]
-        lids = np.flatnonzero((mesh.piece == HEAD) & around.all(1) & (mesh.rest[:, 2] > 0))
+        lids = np.flatnonzero((mesh.piece[mesh.twin] == HEAD) & around.all(1) & (mesh.rest[:, 2] > 0))
         eyes.append((centre, rim, lids))
     corner, weight = _attach_landmarks(mesh)
     return Model(

@@ -109,8 +109,8 @@ def expose(person: Person, view: View, size: int) -> Exposure:
     camera = frame(marks, view.distance, size)
     grown = (model.kind != HAIR) | (person.thickness[model.triangles] > 0).any(1)
     triangles, kinds = model.triangles[grown], model.kind[grown]
-    # Long hair is also seen from inside, behind the neck.
-    inside = np.flatnonzero((kinds == HAIR) & (model.surface[triangles[:, 0], 1] < -4))
+    # Long hair is also seen from inside, behind the neck and between it and a cheek.
+    inside = np.flatnonzero((kinds == HAIR) & (model.surface[triangles[:, 0], 1] < 0))
     triangles, kinds = np.concatenate([triangles, triangles[inside, ::-1]]), np.concatenate([kinds, kinds[inside]])
     samples = size * SAMPLES
     points = camera.project(posed) * [SAMPLES, SAMPLES, 1]

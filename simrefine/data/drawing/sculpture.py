@@ -130,6 +130,7 @@ class Mesh:
     Args:
         rest: [n, 3], eyes and mouth closed. side: [n], +1 on the upper edge of a slit, -1 on the lower, 0 elsewhere.
         piece: [n], HEAD to HAIR. surface, outward, triangles, mirror: see heads.Model.
+        twin: [n], the vertex of the HEAD that one follows (its own index where it follows none), inset cm behind it.
         eyes: for each eye the vertices of its centre and of its front.
     """
 
@@ -140,22 +141,29 @@ class Mesh:
     outward: np.ndarray
     triangles: np.ndarray
     mirror: np.ndarray
+    twin: np.ndarray
+    inset: np.ndarray
     eyes: tuple[tuple[int, int], ...]
 
 
 def build_mesh() -> Mesh:
+    head = _head_piece()
     pieces = [
-        _head_piece(),
-        *(_eye_piece(s) for s in (-1, 1)),
-        *_mouth_pieces(),
+        head,
+        *(_eye_piece(s, head["rest"], edge) for s, edge in zip((-1, 1), head["eye_edges"], strict=True)),
+        *_mouth_pieces(head["rest"], *head["mouth_edges"]),
         *(_ear_piece(s) for s in (-1, 1)),
         _hair_piece(),
     ]
     starts = np.cumsum([0, *(len(piece["rest"]) for piece in pieces)])
     joined = {
         name: np.concatenate([piece.get(name, np.zeros((len(piece["rest"]), *tail))) for piece in pieces])
-        for name, tail in (("rest", (3,)), ("side", ()), ("surface", (4,)), ("outward", (3,)))
+        for name, tail in (("rest", (3,)), ("side", ()), ("surface", (4,)), ("outward", (3,)), ("inset", ()))
     }
+    twin = np.arange(starts[-1])
+    for piece, start in zip(pieces, starts, strict=False):
+        if "twin" in piece:  # the head stands first: its own indices hold for all
+            twin[start + piece["twin"][0]] = piece["twin"][1]
     eyes = tuple((int(starts[k] + pieces[k]["centre"]), int(starts[k])) for k in (1, 2))
     # Pieces that lie on both sides mirror themselves; eyes and ears stand in the order left, right.
     other = {1: 2, 2: 1, len(pieces) - 3: len(pieces) - 2, len(pieces) - 2: len(pieces) - 3}
@@ -164,6 +172,7 @@ def build_mesh() -> Mesh:
         piece=np.repeat([piece["kind"] for piece in pieces], np.diff(starts)),
         triangles=np.concatenate([p["triangles"] + s for p, s in zip(pieces, starts, strict=False)]).astype(np.int32),
         mirror=mirror.astype(np.int32),
+        twin=twin,
         eyes=eyes,
         **joined,
     )
@@ -246,8 +255,19 @@ def _head_piece() -> dict:
     ids[mouth_row + 1] = np.where(in_mouth, ids[mouth_row + 1], ids[mouth_row])
     ids[0] = ids[0, 0]
     columns = np.concatenate([[0], np.arange(len(angles) - 1, 0, -1)])
+
+    def edge(slit: int, open_columns: np.ndarray, off: int = 0) -> np.ndarray:
+        """The vertices round a slit, from its top clockwise as seen from in front; `off` takes rows further off."""
+        left, right = open_columns[0] - 1, open_columns[-1] + 1  # the corners
+        upper, lower = ids[slit - off, open_columns], ids[slit + 1 + off, open_columns]
+        loop = np.concatenate([ids[slit, [left]], upper, ids[slit, [right]], lower[::-1]])
+        return np.roll(loop, -len(loop) // 4)
+
+    open_eyes, open_mouth = np.split(np.flatnonzero(in_eye), 2), np.flatnonzero(in_mouth)
     return {
         "kind": HEAD,
+        "eye_edges": [edge(eye_row, open_eye) for open_eye in open_eyes],
+        "mouth_edges": [edge(mouth_row, open_mouth), edge(mouth_row, open_mouth, off=7)],
         "rest": rest,
         "side": side.reshape(-1),
         "surface": np.column_stack([rest[:, :2], angle, row]),
@@ -256,52 +276,85 @@ def _head_piece() -> dict:
     }
 
 
-def _eye_piece(side: int) -> dict:
-    """The front of a ball, as rings round its axis; the last vertex is its centre."""
-    rings, spokes = 9, 24
+def _eye_piece(side: int, head: np.ndarray, edge: np.ndarray) -> dict:
+    """The front of a ball, as rings round its axis, its centre, and a last ring on the edge of the lids [24], to which
+    the ball is sewn: no look past it leads out of the head. `head` holds the vertices of the head."""
+    rings, spokes = 9, len(edge)
     polar, turn = np.meshgrid(np.linspace(0, 1.35, rings), np.arange(spokes) * 2 * np.pi / spokes, indexing="ij")
     direction = np.stack([np.sin(polar) * np.sin(turn), np.sin(polar) * np.cos(turn), np.cos(polar)], -1)
     # A brim closes the gap to the lids; towards the nose, where the skin lies higher, it reaches further.
     reach = 1.05 + 0.25 * np.clip(-side * np.sin(turn[-1:]), 0, 1)
     direction[-1] *= np.stack([reach, reach, 0.5 * np.ones_like(reach)], -1)[0]
+    brim = direction[-1]
     direction = direction.reshape(-1, 3)
     centre = np.array([side * EYE_X, 0.0, 5.5])
     ids = np.arange(rings * spokes).reshape(rings, spokes)
+    lids = len(direction) + 1 + np.arange(spokes)
+    ids = np.concatenate([ids, lids[None]])
+    other = ids[:, -np.arange(spokes)]
     # Seen from in front, turn grows clockwise while rings grow outward: the rows go "down" only the other way round.
-    triangles = _grid_triangles(ids[:, ::-1], wrap=True)
     return {
         "kind": EYE,
-        "rest": np.concatenate([centre + EYE_RADIUS * direction, centre[None]]),
-        "surface": np.column_stack([np.concatenate([direction, [[0, 0, 0]]]), np.full(len(direction) + 1, side)]),
+        "rest": np.concatenate([centre + EYE_RADIUS * direction, centre[None], head[edge]]),
+        "surface": np.column_stack(
+            [np.concatenate([direction, [[0, 0, 0]], brim]), np.full(len(direction) + 1 + spokes, side)]
+        ),
         "centre": len(direction),
-        "triangles": triangles,
-        "mirror": np.concatenate([ids[:, -np.arange(spokes)].reshape(-1), [len(direction)]]),
+        "twin": (lids, edge),
+        "triangles": _grid_triangles(ids[:, ::-1], wrap=True),
+        "mirror": np.concatenate([other[:-1].reshape(-1), [len(direction)], other[-1]]),
     }
 
 
-def _sheet(kind: int, x: np.ndarray, y: np.ndarray, depth: np.ndarray, place: float) -> dict:
-    """A grid that faces forward: x [c] left to right, y [r] downwards, depth [r, c]."""
-    ids = np.arange(depth.size).reshape(depth.shape)
-    rest = np.stack([np.broadcast_to(x, depth.shape), np.broadcast_to(y[:, None], depth.shape), depth], -1)
-    surface = np.zeros((depth.size, 4))
-    surface[:, :2], surface[:, 3] = rest.reshape(-1, 3)[:, :2], place
+def _mouth_pieces(head: np.ndarray, lips: np.ndarray, behind: np.ndarray) -> list[dict]:
+    """The dark of the mouth, the upper and the lower teeth.
+
+    The dark is a bag of five rings: the middle of its back, one around that, the border of its back, one behind the
+    lips, and one on the edge of the lips, to which the bag is sewn: no look into the mouth leads out of the head.
+
+    Args:
+        head: the vertices of the head. lips, behind: those round the slit and those further off, which the last two
+            rings follow.
+    """
+    n = len(lips)
+    across = head[lips, 0]
+    x = 1.15 * across
+    upward = np.sign(np.cos(np.arange(n) * 2 * np.pi / n)) * (1 - (across / across.max()) ** 2).clip(0) ** 0.25
+    back = [np.stack([x, -7.7 + height * upward, 7.05 - 0.22 * x**2], 1) for height in (0, 1.25, 2.5)]
+    rest = np.concatenate([*back, head[behind], head[lips]])
+    ids = np.arange(len(rest)).reshape(-1, n)
+    dark = {
+        "kind": MOUTH,
+        "rest": rest,
+        "surface": _ride_jaw(rest, _step(rest[:, 1], -6.5, -9.5)),
+        "twin": (ids[-2:].reshape(-1), np.concatenate([behind, lips])),
+        "inset": np.repeat([0, 0, 0, 0.7, 0], n),
+        "triangles": _grid_triangles(ids[:, ::-1], wrap=True),
+        "mirror": ids[:, -np.arange(n)].reshape(-1),
+    }
+    x = np.linspace(-2.6, 2.6, 15)
+    arch = 8.75 - 0.22 * x**2
+    upper = _teeth_piece(x * 0.72, np.array([-6.0, -6.5, -6.9]), arch - 0.28, 0)
+    lower = _teeth_piece(x * 0.68, np.array([-7.5, -7.8, -8.3]), arch - 0.5, 1)
+    return [dark, upper, lower]
+
+
+def _teeth_piece(x: np.ndarray, y: np.ndarray, depth: np.ndarray, jaw: float) -> dict:
+    """A sheet that faces forward: x and depth [c] left to right, y [r] downwards; jaw as in _ride_jaw."""
+    ids = np.arange(len(y) * len(x)).reshape(len(y), len(x))
+    rest = np.stack([*np.meshgrid(x, y), np.tile(depth, (len(y), 1))], -1).reshape(-1, 3)
     return {
-        "kind": kind,
-        "rest": rest.reshape(-1, 3),
-        "surface": surface,
+        "kind": TEETH,
+        "rest": rest,
+        "surface": _ride_jaw(rest, np.full(len(rest), jaw)),
         "triangles": _grid_triangles(ids, wrap=False),
         "mirror": ids[:, ::-1].reshape(-1),
     }
 
 
-def _mouth_pieces() -> list[dict]:
-    """The dark of the mouth, the upper and the lower teeth."""
-    x = np.linspace(-2.6, 2.6, 15)
-    arch = 8.75 - 0.22 * x**2
-    inside = _sheet(MOUTH, x * 1.1, np.linspace(-5.2, -10.2, 12), np.tile(arch - 1.7, (12, 1)), 0)
-    upper = _sheet(TEETH, x * 0.72, np.array([-6.0, -6.5, -6.9]), np.tile(arch - 0.28, (3, 1)), 1)
-    lower = _sheet(TEETH, x * 0.68, np.array([-7.5, -7.8, -8.3]), np.tile(arch - 0.5, (3, 1)), -1)
-    return [inside, upper, lower]
+def _ride_jaw(rest: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The `surface` of what is inside the mouth: x, y, 0 and how much it moves with the jaw, 0 to 1."""
+    return np.column_stack([rest[:, :2], np.zeros(len(rest)), share])
 
 
 def _ear_piece(side: int) -> dict:
@@ -404,8 +457,8 @@ def sculpt(mesh: Mesh, identity: np.ndarray, expression: np.ndarray) -> np.ndarr
     points = mesh.rest.copy()
     head = mesh.piece == HEAD
     points[head] = _sculpt_face(mesh.rest[head], mesh.side[head], mesh.surface[head, 3], p, e)
-    for piece, weight in _jaw_riders(mesh):
-        points[piece] = _swing_jaw(points[piece], weight * e["jaw_open"])
+    rider = (mesh.piece == MOUTH) | (mesh.piece == TEETH)
+    points[rider] = _swing_jaw(points[rider], mesh.surface[rider, 3:] * e["jaw_open"])
     for centre, _ in mesh.eyes:
         ball = (mesh.piece == EYE) & (np.sign(mesh.rest[:, 0]) == np.sign(mesh.rest[centre, 0]))
         middle = _warp(points[centre][None], p)[0]
@@ -417,14 +470,7 @@ def sculpt(mesh: Mesh, identity: np.ndarray, expression: np.ndarray) -> np.ndarr
         ear = (mesh.piece == EAR) & (np.sign(mesh.rest[:, 0]) == side)
         root = points[ear].mean(0) + np.array([-0.8 * side, 0, 0.5])
         points[ear] = root + (points[ear] - root) * (1 + 0.08 * p["ear_size"])
-    return points
-
-
-def _jaw_riders(mesh: Mesh) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What inside the mouth moves with the jaw: masks and weights."""
-    lower_teeth = (mesh.piece == TEETH) & (mesh.surface[:, 3] < 0)
-    inside = mesh.piece == MOUTH
-    return [(lower_teeth, np.float64(1.0)), (inside, _step(mesh.rest[inside, 1], -6.5, -9.5)[:, None])]
+    return points[mesh.twin] - mesh.inset[:, None] * [0, 0, 1]
 
 
 def _swing_jaw(points: np.ndarray, amount: np.ndarray) -> np.ndarray:
