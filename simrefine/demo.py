@@ -37,14 +37,15 @@ class Extent:
     Args:
         faces: rendered faces, and as many in the photo look of other people, to train on.
         held_out: faces of a third group, each in both looks.
-        values: options of the training that differ from the defaults, "section.key" to value.
+        values: options of the training that differ from the defaults, "section.key" to value. Without styles: a face
+            that is given a stranger's colours cannot be held against its own photo look.
     """
 
     faces: int = 500
     held_out: int = 100
     size: int = 64  # px
     steps: int = 600
-    values: tuple[tuple[str, object], ...] = ()
+    values: tuple[tuple[str, object], ...] = (("style.candidates", 0),)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from simrefine.errors import EXIT_INTERRUPTED, UserError
 from simrefine.files import TEMPORARY_PREFIX
 from simrefine.training.train import Result
 
-SMALL = Extent(faces=160, held_out=24, size=32, steps=350)
+SMALL = Extent(faces=160, held_out=24, size=32, steps=500)
 TINY_VALUES = tuple(TINY.items())
 SMALLEST = Extent(faces=20, held_out=20, size=16, steps=1, values=TINY_VALUES)
 
