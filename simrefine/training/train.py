@@ -86,7 +86,8 @@ def train(
     for line in config.to_lines():
         say(f"  {line}")
     if dry_run:
-        _load_piles(config, None, say)
+        synthetic, _ = _load_piles(config, None, say)
+        _read_points(config, synthetic, say)
         return Result(run, 0, 0)
 
     # All that can be refused is refused before the run folder is made.
@@ -342,6 +343,9 @@ def _read_points(config: Config, synthetic: Pile, say) -> np.ndarray | None:
     if not config.labels.file or config.labels.elsewhere == 1:
         return None
     labels = read_labels(Path(config.labels.file), Path(config.data.synthetic))
+    if not labels.points:
+        say(f"labels      {config.labels.file} has no points: features are held everywhere alike")
+        return None
     names = [str(record.relative) for record in synthetic.records]
     known = [name for name in names if name in labels.points]
     if not known:

@@ -202,6 +202,14 @@ def test_labels_beside_the_renders_are_found_and_hold_the_refiner_back_less_else
     assert off["refiner/self_regularisation"] == without["refiner/self_regularisation"]
 
 
+def test_labels_that_are_classes_hold_nothing_and_are_no_error(piles, tmp_path, capsys):
+    synthetic = Path(piles["data.synthetic"])
+    lines = [json.dumps({"file": path.name, "label": "somebody"}) for path in sorted(synthetic.iterdir())]
+    (synthetic / "annotations.jsonl").write_text("\n".join(lines))
+    train(tiny(piles), tmp_path / "run", dry_run=True)
+    assert "annotations.jsonl has no points" in capsys.readouterr().out
+
+
 def test_labels_of_other_pictures_are_refused(piles, tmp_path):
     (tmp_path / "other.jsonl").write_text('{"file": "nobody.png", "landmarks": [[1, 1]]}\n')
     with pytest.raises(UserError, match=r"other\.jsonl has no points for the pictures"):
