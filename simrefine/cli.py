@@ -14,6 +14,9 @@ from simrefine.config import Config, help_of
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
 
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
 class Reporting:
     """Prints a UserError as one message, without a traceback."""
 
@@ -35,8 +38,11 @@ class Group(Reporting, click.Group):
 class Command(Reporting, click.Command):
     """A program of one command, such as data/celeba.py."""
 
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **{"context_settings": HELP} | options)
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(cls=Group, context_settings=HELP)
 @click.version_option(__version__)
 def main():
     """Make rendered faces look like photographs without moving a label."""
