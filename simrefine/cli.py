@@ -13,7 +13,6 @@ from simrefine import __version__
 from simrefine.config import Config, help_of
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
-
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
