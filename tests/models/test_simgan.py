@@ -170,7 +170,7 @@ def test_the_logged_numbers_are_what_their_names_say():
         "refiner/diversity": refined.std(axis=0).mean() / synthetic.std(axis=0).mean(),
     }
     expected["refiner/loss"] = expected["refiner/realism"] + expected["refiner/self_regularisation"]
-    got = gan.update_refiner(synthetic, EVERYWHERE, draws[:2], 0.0)
+    got = gan.update_refiner(synthetic, EVERYWHERE[:2], draws[:2], 0.0)
     # The refiner has moved; put it back so that the discriminator meets the same faces.
     gan.refiner.variables[-1].assign([0.1, 0.2, -0.1])
     gan.refiner.variables[-2].assign(0 * gan.refiner.variables[-2])
