@@ -56,7 +56,8 @@ def resnet(x, options: RefinerOptions, conv, dtype: str):
 def unet(x, options: RefinerOptions, conv, dtype: str):
     """For whole faces: three halvings, so that light and skin are judged together; skips keep every edge in place.
 
-    Nearest-neighbour up-sampling and a convolution, never a transposed one: those draw checkerboards.
+    Bilinear up-sampling and a convolution: nearest-neighbour draws combs where the picture is plain, and a transposed
+    convolution checkerboards.
     """
     widths = [options.width * factor for factor in (1, 2, 4, 4)]  # 32-64-128-128
     skips = []
@@ -66,10 +67,32 @@ def unet(x, options: RefinerOptions, conv, dtype: str):
         x = conv(x, width, options.kernel, strides=2 if level else 1, activation="leaky_relu")
     x = _residual_blocks(x, options, conv, dtype, filters=widths[-1])
     for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
-        x = keras.layers.UpSampling2D(2, interpolation="nearest", dtype=dtype)(x)
+        x = Doubling(dtype=dtype)(x)
         x = keras.layers.Concatenate(dtype=dtype)([x, skip])
         x = conv(x, width, options.kernel, activation="leaky_relu")
     return x
+
+
+class Doubling(keras.layers.Layer):
+    """[n, h, w, c] to [n, 2 h, 2 w, c], bilinear, as two matrix products: as fast as nearest-neighbour, and h and w may
+    be unknown until the network runs, which Keras's own bilinear layers do not allow."""
+
+    def call(self, x):
+        n, height, width, channels = ops.shape(x)
+        x = ops.matmul(_bilinear(width, x.dtype), x)
+        x = ops.matmul(_bilinear(height, x.dtype), ops.reshape(x, (n, height, 2 * width * channels)))
+        return ops.reshape(x, (n, 2 * height, 2 * width, channels))
+
+    def compute_output_shape(self, shape):
+        n, height, width, channels = shape
+        return n, height and 2 * height, width and 2 * width, channels
+
+
+def _bilinear(n, dtype: str):
+    """The matrix [2 n, n] that doubles a line of n values; beyond both ends the line goes on as it ended."""
+    places = ops.clip((ops.cast(ops.arange(2 * n), "float32") - 0.5) / 2.0, 0.0, ops.cast(n - 1, "float32"))
+    apart = ops.abs(places[:, None] - ops.cast(ops.arange(n), "float32"))
+    return ops.cast(ops.relu(1.0 - apart), dtype)
 
 
 def _residual_blocks(x, options: RefinerOptions, conv, dtype: str, filters: int | None = None):

@@ -35,6 +35,17 @@ def test_a_style_stands_mean_above_root_of_covariance():
     assert style[1, 0] == pytest.approx(0.2, abs=1e-6)
 
 
+def test_what_is_behind_a_head_hardly_colours_it(faces):
+    def moved_by_red(rows) -> float:
+        red = faces[:1].copy()
+        red[:, rows] = (1.0, -1.0, -1.0)
+        return np.abs(read_styles(red)[0, 0] - read_styles(faces[:1])[0, 0]).max()
+
+    size = faces.shape[1]
+    above, middle = slice(0, size // 5), slice(2 * size // 5, 3 * size // 5)
+    assert moved_by_red(above) < moved_by_red(middle) / 4
+
+
 def test_no_pixel_moves():
     dot = np.zeros((1, 8, 8, 3), np.float32)
     dot[0, 2, 5] = 0.5

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tiny import tiny_config
 
 from simrefine.models.losses import margin
-from simrefine.models.networks import DISCRIMINATORS, REFINERS, build_discriminator, build_refiner, judge
+from simrefine.models.networks import DISCRIMINATORS, REFINERS, Doubling, build_discriminator, build_refiner, judge
 
 CHANNELS = (1, 3)
 
@@ -119,3 +119,14 @@ def test_the_same_seed_gives_the_same_weights_and_layers_differ(name):
         np.testing.assert_array_equal(a, b)
         assert (a != np.asarray(c)).any()
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+
+
+def test_doubling_is_bilinear_for_sides_unknown_beforehand():
+    picture = keras.Input((None, None, 2))
+    double = keras.Model(picture, Doubling()(picture))
+    across = np.array([0.0, 4.0, 4.0], np.float32)
+    down = np.array([2.0, 0.0], np.float32)
+    pictures = np.stack([down[:, None] * across, down[:, None] + 0 * across], axis=-1)[None]
+    expected = np.outer([2.0, 1.5, 0.5, 0.0], [0.0, 1.0, 3.0, 4.0, 4.0, 4.0])
+    np.testing.assert_allclose(np.asarray(double(pictures))[0, ..., 0], expected, atol=1e-6)
+    assert double.output_shape == (None, None, None, 2)

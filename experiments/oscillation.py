@@ -1,0 +1,91 @@
+"""Do the colours swing from checkpoint to checkpoint, and does the averaged refiner agree with the current one?
+
+    simrefine train ... --run RUN --set monitor.checkpoint_every=100 --set monitor.keep_checkpoints=1000
+    python experiments/oscillation.py RUN --synthetic DIR --figure FILE.png
+
+Refines the same held-out faces with every checkpoint's current and averaged refiner. Prints, over the second half of
+the training, how far the mean colour of a face moves from one checkpoint to the next, and how far the two refiners are
+apart. The figure has the mean red, green and blue of all faces against the step: thin the current refiner, thick the
+average; dotted, the same faces unrefined, in the colours that their styles gave them.
+"""
+
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+from measure import in_batches
+from safetensors.numpy import load_file
+
+from simrefine.config import Config
+from simrefine.data.batches import Pile
+from simrefine.data.colours import restyle_alone
+from simrefine.data.folders import list_folder
+from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed
+from simrefine.models.simgan import SimGAN
+from simrefine.training.backend import tensorflow as backend
+from simrefine.training.checkpoint import Checkpoint, read_refiner
+from simrefine.training.train import restore
+
+FACES = 100
+WIDTH, HEIGHT, MARGIN = 900, 360, 40  # of the figure, px
+COLOURS = ((200, 40, 40), (40, 140, 40), (40, 60, 200))
+
+
+@click.command(help=__doc__.partition("\n")[0])
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--synthetic", required=True, type=click.Path(path_type=Path), help="held-out renders")
+@click.option("--figure", type=click.Path(path_type=Path), help="PNG of the colours against the step")
+def main(run, synthetic, figure):
+    config = Config.load(run / "config.toml", environment={})
+    records = list_folder(synthetic, what="folder").pictures
+    chosen = [records[i] for i in np.linspace(0, len(records) - 1, FACES).astype(int)]
+    raw = to_signed(Pile(chosen, config.data.size, config.data.channels, 4)[:])
+    styled = restyle_alone(raw, read_refiner(run).styles, config.style.candidates, seed=0)
+    gan = SimGAN(config, "float32", backend.minimise, backend.compile_step)
+    steps, colours, apart = [], [], []
+    for path in sorted((run / "checkpoints").glob("step-*")):
+        steps.append(int(path.name.removeprefix("step-")))
+        restore(gan, Checkpoint(path, steps[-1], load_file(path / "state.safetensors")))
+        current, average = in_batches(gan.refiner, styled), in_batches(gan.average, styled)
+        colours.append([each.mean(axis=(1, 2)) for each in (current, average)])
+        apart.append(np.abs(current - average).mean() * GRAY_LEVELS)
+    colours = (np.array(colours) + 1) * GRAY_LEVELS  # [checkpoints, current or average, faces, channels], 0..255
+    late = np.array(steps) > steps[-1] / 2
+    moves = np.abs(np.diff(colours[late], axis=0)).mean(axis=(0, 2, 3))
+    print(f"{run.name}: {len(steps)} checkpoints, steps {steps[0]} to {steps[-1]}; the second half, gray levels of 255")
+    print(f"mean colour of a face, from checkpoint to checkpoint: current {moves[0]:.1f}, average {moves[1]:.1f}")
+    print(f"a pixel of the current refiner from the average's: {np.array(apart)[late].mean():.1f}")
+    if figure:
+        unrefined = (styled.mean(axis=(0, 1, 2)) + 1) * GRAY_LEVELS
+        figure.write_bytes(encode_picture(Picture(draw(steps, colours.mean(axis=2), unrefined)), ".png"))
+
+
+def draw(steps: list[int], colours: np.ndarray, unrefined: np.ndarray) -> np.ndarray:
+    """The figure, uint8 [HEIGHT, WIDTH, 3]: `colours` [checkpoints, current or average, channels] against `steps`."""
+    canvas = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    low, high = np.floor(colours.min() / 20) * 20, np.ceil(colours.max() / 20) * 20
+
+    def place(step, level):
+        x = MARGIN + (WIDTH - 2 * MARGIN) * step / steps[-1]
+        return round(x), round(HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (level - low) / (high - low))
+
+    def write(text, x, y):
+        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (60, 60, 60), 1, cv2.LINE_AA)
+
+    for level in np.arange(low, high + 1, 20):
+        cv2.line(canvas, place(0, level), place(steps[-1], level), (225, 225, 225))
+        write(f"{level:.0f}", 8, place(0, level)[1] + 4)
+    for step in range(0, steps[-1] + 1, 500):
+        write(str(step), place(step, low)[0] - 14, HEIGHT - 16)
+    for channel in range(colours.shape[-1]):
+        for kind, thickness in enumerate((1, 3)):
+            line = [place(step, level) for step, level in zip(steps, colours[:, kind, channel], strict=True)]
+            cv2.polylines(canvas, [np.array(line)], False, COLOURS[channel], thickness, cv2.LINE_AA)
+        for step in range(0, steps[-1], steps[-1] // 100):
+            cv2.circle(canvas, place(step, unrefined[channel]), 1, COLOURS[channel], -1)
+    return canvas
+
+
+if __name__ == "__main__":
+    main()
