@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from simrefine.data.batches import generator
+from simrefine.data.colours import read_styles
+from simrefine.data.images import GRAY_LEVELS, to_signed
 from simrefine.data.labels import mirror_order
 from simrefine.errors import UserError
 from simrefine.evaluation.baselines import augment_photometric, match_and_degrade, match_colours
@@ -218,14 +220,16 @@ def test_matched_colours_have_the_mean_and_covariance_of_the_reference(channels)
     matched = match_colours(image, reference, seed=0)
     assert matched.dtype == np.uint8 and matched.shape == image.shape
     got, wanted = (each.reshape(-1, channels).astype(float) for each in (matched, reference))
-    np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=0.1)
-    np.testing.assert_allclose(np.cov(got, rowvar=False), np.cov(wanted, rowvar=False), rtol=0.03, atol=0.5)
+    # Not nearer than this: they are matched in the middle of the picture, and these are of the whole.
+    np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=0.5)
+    np.testing.assert_allclose(np.cov(got, rowvar=False), np.cov(wanted, rowvar=False), rtol=0.1, atol=0.5)
 
 
 def test_a_flat_picture_takes_the_mean_of_the_reference():
     reference = draw_faces(1).images
     matched = match_colours(np.full((1, 8, 8, 3), 50, np.uint8), reference, seed=0)
-    assert np.abs(matched - reference.mean(axis=(0, 1, 2))).max() <= 0.5
+    mean = (read_styles(to_signed(reference))[0, 0] + 1) * GRAY_LEVELS
+    assert np.abs(matched - mean).max() <= 0.5
 
 
 @pytest.mark.parametrize("channels", [1, 3])
