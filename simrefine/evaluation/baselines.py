@@ -16,7 +16,7 @@ JPEG_QUALITY = (40, 95)
 
 
 def match_colours(images: np.ndarray, reference: np.ndarray, seed: int) -> np.ndarray:
-    """Gives every picture the colours of the middle of a reference picture, drawn at random for each: mean and covariance.
+    """Gives every picture the mean and covariance of colour of a reference picture's middle, drawn at random for each.
 
     Args:
         images: uint8 [n, h, w, c].
