@@ -5,8 +5,9 @@
 Two of simrefine's refiners, render to photograph and back, against two of its discriminators: least squares, cycle L1
 with lambda 10, identity L1 with half of it, and a history of 50 faces of each kind (Zhu et al. 2017, arXiv 1703.10593,
 section 3 and appendix). Batch size, learning rates and the moving average of the weights are the defaults of
-`simrefine train`. The averaged render-to-photograph network is published in RUN/refiner, so `simrefine evaluate
---model RUN` and `simrefine refine --model RUN` take it as any other.
+`simrefine train`; as there, the learning rates fall to zero over the second half. The averaged render-to-photograph
+network is published in RUN/refiner, so `simrefine evaluate --model RUN` and `simrefine refine --model RUN` take it as
+any other.
 """
 
 import time
@@ -48,10 +49,17 @@ class CycleGAN:
         )
         self._generator_optimizer.build(self._generator_variables)
         self._judge_optimizer.build(self._judge_variables)
+        self._rates = config.refiner_optimizer.learning_rate, config.discriminator_optimizer.learning_rate
         self._decay = config.training.ema_decay
         self._histories = [HistoryBuffer(max(50, n), (size, size, channels)) for _ in range(2)]
         self._update_generators = backend.compile_step(self.update_generators)
         self._update_judges = backend.compile_step(self.update_judges)
+
+    def set_learning_rates(self, share: float) -> None:
+        """`share` of the configured ones."""
+        self._generator_optimizer.learning_rate, self._judge_optimizer.learning_rate = (
+            share * rate for rate in self._rates
+        )
 
     def step(self, render: np.ndarray, photo: np.ndarray, step: int, rng: np.random.Generator) -> dict:
         """One update of both generators, then of both discriminators, on float32 [n, h, w, c] in [-1, 1]."""
@@ -111,16 +119,18 @@ def main(run, synthetic, real, minutes):
     )
     gan = CycleGAN(config, backend.resolve_precision(options.precision))
     batches = Prefetcher(lambda k: (renders.batch(k).pictures, photos.batch(k).pictures), range(MAX_STEPS))
-    end = time.monotonic() + 60 * minutes
+    start = time.monotonic()
     for step, (render, photo) in enumerate(batches):
+        left = 1 - (time.monotonic() - start) / (60 * minutes)
+        if left <= 0:
+            break
+        gan.set_learning_rates(min(1.0, left / options.learning_rate_decay))
         numbers = gan.step(render, photo, step, generator(options.seed, step, "history"))
         if step % 50 == 0:
             print(f"step {step}  " + "  ".join(f"{k} {float(v):.3f}" for k, v in numbers.items()), flush=True)
-        if time.monotonic() > end:
-            break
     no_styles = np.zeros((1, 1 + data.channels, data.channels))
-    publish_refiner(run / "refiner", config, step + 1, [each.numpy() for each in gan.average.variables], no_styles)
-    print(f"{step + 1} steps in {minutes:g} minutes: {run}")
+    publish_refiner(run / "refiner", config, step, [each.numpy() for each in gan.average.variables], no_styles)
+    print(f"{step} steps in {minutes:g} minutes: {run}")
 
 
 if __name__ == "__main__":

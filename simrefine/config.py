@@ -120,11 +120,19 @@ class TrainingOptions:
     discriminator_updates: int = option(1, "K_d: discriminator updates a step", low=1, high=100)
     pretrain_refiner: int = option(0, "steps before, with the self-regularisation alone (paper: 1000)", low=0)
     pretrain_discriminator: int = option(0, "steps after those, of the discriminator alone (paper: 200)", low=0)
+    learning_rate_decay: float = option(
+        0.5, "share of all steps, at the end, over which both learning rates fall to zero; 0 = never", low=0, high=1
+    )
     ema_decay: float = option(0.999, "decay a step of the averaged refiner, which is the one published", low=0, high=1)
     seed: int = option(0, "all randomness follows from (seed, step, purpose)", low=0, high=2**31)
     precision: str = option(
         "auto", "auto = bfloat16 where the hardware has it, else float32", choices=("auto", "float32", "bfloat16")
     )
+
+    @property
+    def all_steps(self) -> int:
+        """Both pretrainings and the adversarial steps."""
+        return self.pretrain_refiner + self.pretrain_discriminator + self.steps
 
 
 @dataclass(frozen=True)

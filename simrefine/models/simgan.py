@@ -87,6 +87,17 @@ class SimGAN:
         self._update_discriminator = compile_step(self.update_discriminator)
         self._inspect = compile_step(self.inspect_arrays)
 
+    def set_learning_rates(self, step: int) -> None:
+        """Those of step `step`: the full ones at first, then falling linearly to zero after the last step.
+
+        Full rates keep R and D chasing each other through tints to the end; falling ones let them settle.
+        """
+        options = self.config.training
+        falling = options.learning_rate_decay * options.all_steps
+        share = min(1.0, (options.all_steps - step) / falling) if falling else 1.0
+        self.refiner_optimizer.learning_rate = share * self.config.refiner_optimizer.learning_rate
+        self.discriminator_optimizer.learning_rate = share * self.config.discriminator_optimizer.learning_rate
+
     def step(self, batch: StepBatch, step: int) -> dict[str, float]:
         """One pass of Algorithm 1's outer loop; returns the numbers of the last update of each kind."""
         numbers = {}

@@ -94,7 +94,7 @@ def train(
     checkpoint = _checkpoint_to_resume(run, config, say) if resume else _claim(run)
     first = checkpoint.step if checkpoint else 0
     options = config.training
-    total = options.pretrain_refiner + options.pretrain_discriminator + options.steps
+    total = options.all_steps
     if first >= total:
         raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
     synthetic, real = _load_piles(config, run, say)
@@ -134,6 +134,7 @@ def train(
             monitor.say("compiling the training step (the first one takes a while)")
             done = saved = first
             for step, batch in enumerate(batches, start=first):
+                gan.set_learning_rates(step)
                 if step < options.pretrain_refiner:
                     numbers = gan.step_pretraining(batch, step)
                 elif step < options.pretrain_refiner + options.pretrain_discriminator:

@@ -223,3 +223,16 @@ def test_looking_moves_nothing_and_probabilities_are_probabilities():
     assert all(np.array_equal(value, gan.variables()[name]) for name, value in before.items())
     assert all(0 <= maps.min() <= maps.max() <= 1 and len(maps) == 2 for maps in seen.probabilities)
     assert set(seen.margins) == {"real", "refined", "history"} and seen.average.shape == (2, 16, 16, 3)
+
+
+def test_learning_rates_stay_then_fall_to_zero_after_the_last_step():
+    gan = build(training__steps=10, training__learning_rate_decay=0.4, refiner_optimizer__learning_rate=1e-3)
+    rates = []
+    for step in range(11):
+        gan.set_learning_rates(step)
+        rates.append(float(gan.refiner_optimizer.learning_rate))
+    np.testing.assert_allclose(rates[:7], 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(rates[7:], [7.5e-4, 5e-4, 2.5e-4, 0], rtol=1e-6, atol=1e-12)
+    constant = build(training__steps=10, training__learning_rate_decay=0)
+    constant.set_learning_rates(9)
+    assert float(constant.discriminator_optimizer.learning_rate) == pytest.approx(2e-4)
