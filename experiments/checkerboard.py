@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
+from measure import in_batches
 
 from simrefine.config import Config
 from simrefine.data.batches import Pile
@@ -21,7 +22,6 @@ from simrefine.refining.refiner import load
 
 TILE = 8  # px
 BLUR = 9  # px
-BATCH = 50
 
 
 def fold(pictures: np.ndarray) -> tuple[float, float]:
@@ -46,8 +46,7 @@ def main(runs, synthetic, real):
     )
     sets = {"raw": raw, "photographs": photographs}
     for run in runs:
-        refiner = load(run)
-        sets[run.name] = np.concatenate([refiner(raw[i : i + BATCH]) for i in range(0, len(raw), BATCH)])
+        sets[run.name] = in_batches(load(run), raw)
     board = np.indices(raw.shape[1:3]).sum(axis=0) % 2
     sets["raw + checkerboard"] = np.minimum(raw, 254) + board[:, :, None].astype(np.uint8)
     print("| faces | pattern, gray levels | unevenness, % |\n|---|---|---|")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from measure import in_batches
 
 from simrefine.data.batches import Pile
 from simrefine.data.folders import list_folder
@@ -26,7 +27,6 @@ from simrefine.refining.refiner import load
 
 LABELS = "annotations.jsonl"
 MEMORY_GIB = 4
-BATCH = 32
 
 
 def read_set(folder: Path, size: int, channels: int) -> LabelledSet:
@@ -34,11 +34,6 @@ def read_set(folder: Path, size: int, channels: int) -> LabelledSet:
     points = select_points(read_labels(folder / LABELS, folder), [str(record.relative) for record in pile.records])
     height, width = pile.source_sizes.T
     return LabelledSet(pile[np.arange(len(pile))], fit_points(points, height, width, size))
-
-
-def refine(run: Path, images: np.ndarray) -> np.ndarray:
-    refiner = load(run)
-    return np.concatenate([refiner(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
 
 
 def measure_faces(run: Path, faces: Path, size: int) -> dict:
@@ -108,7 +103,7 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
     for run in runs:
         if run.name not in kept["faces"]:
             kept["faces"][run.name] = measure_faces(run, faces, size)
-        refined = LabelledSet(refine(run, raw.images), raw.points)
+        refined = LabelledSet(in_batches(load(run), raw.images), raw.points)
         measure(run.name, lambda refined=refined: refined)
         if with_raw:
             both = LabelledSet(np.concatenate([refined.images, raw.images]), np.concatenate([raw.points] * 2))
