@@ -1,78 +1,101 @@
-"""The table of quality.md: what a landmark network learns from each training set, and what each refiner does to labels.
+"""The tables of quality.md: what a landmark network learns from each training set, and what was done to held-out faces.
 
     python experiments/compare.py [RUN ...] --faces DIR --results FILE.json [--size 64] [--seeds 3]
 
-DIR holds synthetic/train, synthetic/val, real/train and real/val, each with annotations.jsonl. Measures the sets that
-need no refiner (raw, augmentation only, colour matching, real) and those of each RUN (its refined faces, and with
---with-raw these and raw together), as `simrefine evaluate` does. FILE.json keeps what was measured, so that the next
-call adds to it; one file is for one size and one kind of pictures (colour, or gray with --gray).
+DIR holds synthetic/train, synthetic/val, real/train and real/val, each with annotations.jsonl. Measured as in `simrefine
+evaluate`, for what needs no training (raw, augmentation only, colour matching, the default's styles without a refiner,
+real) and for each RUN; with --with-raw also its refined faces and raw ones together. FILE.json keeps what was measured,
+so that the next call adds to it.
 """
 
 import json
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 from measure import in_batches
 
+from simrefine.config import StyleOptions
 from simrefine.data.batches import Pile
+from simrefine.data.colours import read_styles, restyle_alone
 from simrefine.data.folders import list_folder
+from simrefine.data.images import to_signed, to_uint8
 from simrefine.data.labels import fit_points, read_labels, select_points
 from simrefine.evaluation.baselines import augment_photometric, match_colours
-from simrefine.evaluation.evaluate import evaluate
+from simrefine.evaluation.realism import two_sample_test
 from simrefine.evaluation.usefulness import LabelledSet, gap_closed, hold_out, measure_usefulness
+from simrefine.measures.drift import measure_drift, summarise_drift
+from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean
 from simrefine.refining.refiner import load
 
-LABELS = "annotations.jsonl"
 MEMORY_GIB = 4
+PHOTOGRAPHS = 300  # of those to learn from, held against the held-out ones: as many as there are held-out renders
+
+Treatment = Callable[[np.ndarray], np.ndarray]
 
 
-def read_set(folder: Path, size: int, channels: int) -> LabelledSet:
+@dataclass(frozen=True)
+class Folder:
+    """images: uint8 [n, size, size, c]; points: [n, k, 2], px; names, and groups (who each picture shows): [n]."""
+
+    images: np.ndarray
+    points: np.ndarray
+    names: list[str]
+    groups: list[str] | None
+
+    def evenly(self, n: int) -> "Folder":
+        chosen = np.linspace(0, len(self.images) - 1, n).astype(int)
+        groups = self.groups and [self.groups[i] for i in chosen]
+        return Folder(self.images[chosen], self.points[chosen], [self.names[i] for i in chosen], groups)
+
+
+def read_faces(folder: Path, size: int, channels: int) -> Folder:
     pile = Pile(list_folder(folder, what="folder").pictures, size, channels, MEMORY_GIB)
-    points = select_points(read_labels(folder / LABELS, folder), [str(record.relative) for record in pile.records])
+    names = [str(record.relative) for record in pile.records]
+    labels = read_labels(folder / "annotations.jsonl", folder)
     height, width = pile.source_sizes.T
-    return LabelledSet(pile[np.arange(len(pile))], fit_points(points, height, width, size))
+    points = fit_points(select_points(labels, names), height, width, size)
+    return Folder(pile[np.arange(len(pile))], points, names, labels.groups_of(names))
 
 
-def measure_faces(run: Path, faces: Path, size: int) -> dict:
-    """Realism and labels of held-out faces: what the columns after the gap are taken from."""
-    raw, real = faces / "synthetic" / "val", faces / "real" / "val"
-    with tempfile.TemporaryDirectory() as out:
-        result = evaluate(
-            raw,
-            real,
-            out,
-            model=run,
-            labels=raw / LABELS,
-            real_labels=real / LABELS,
-            parts=("realism", "labels"),
-            size=size,
-        )
-    realism = {name: {key: result["realism"][name][key] for key in ("swd", "auc")} for name in ("raw", "refined")}
-    labels = {key: result["labels"][key] for key in ("percent_median", "percent_p95")}
-    return {"realism": realism, "labels": labels}
+def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
+    """What needs no training; uint8 [n, h, w, c] to the same."""
+    styles, candidates = read_styles(to_signed(photographs)), StyleOptions().candidates
+    return {
+        "raw": lambda images: images,
+        "augmentation only": lambda images: augment_photometric(images, 0),
+        "colour matching": lambda images: match_colours(images, photographs, 0),
+        "styles alone": lambda images: to_uint8(restyle_alone(to_signed(images), styles, candidates, seed=0)),
+    }
 
 
-def print_table(sets: dict, measured: dict) -> None:
+def measure_faces(faces: Folder, photographs: Folder, before: Folder | None) -> dict:
+    """Realism against photographs, and how far the points of `before` moved."""
+    groups = faces.groups, photographs.groups
+    told = two_sample_test(faces.images, photographs.images, groups_a=groups[0], groups_b=groups[1])
+    measured = {"swd": wasserstein_mean(sliced_wasserstein(faces.images, photographs.images)), "auc": asdict(told)}
+    if before is not None:
+        drift = summarise_drift(measure_drift(before.images, faces.images, before.points, before.names))
+        measured |= {key: drift[key] for key in ("percent_median", "percent_p95")}
+    return measured
+
+
+def print_table(sets: Mapping[str, dict]) -> None:
     print("| trained on | NME | gap closed | NME, adapted | gap closed, adapted | SWD | AUC | displacement |")
     print("|---|---|---|---|---|---|---|---|")
     for name, each in sets.items():
         cells = []
         for key in ("error", "adapted"):
-            ends = [sets[end][key]["mean"] for end in ("raw", "real")]
-            closed = gap_closed(ends[0], each[key]["mean"], ends[1])
+            raw, real = (sets[end][key]["mean"] for end in ("raw", "real"))
             spread = f" ± {each[key]['std']:.2f}" if each[key]["std"] is not None else ""
-            cells += [f"{each[key]['mean']:.2f}{spread}", "" if name == "raw" else f"{100 * closed:.0f} %"]
-        faces = measured.get(name)
-        if faces:
-            realism, labels = faces["realism"]["refined"], faces["labels"]
-            auc = realism["auc"]
-            cells += [f"{realism['swd']['mean']:.1f}", f"{auc['auc']:.2f} ({auc['low']:.2f} .. {auc['high']:.2f})"]
-            cells += [f"{labels['percent_median']:.2f} / {labels['percent_p95']:.2f}"]
-        else:
-            cells += [""] * 3
+            closed = f"{100 * gap_closed(raw, each[key]['mean'], real):.0f} %"
+            cells += [f"{each[key]['mean']:.2f}{spread}", "" if name == "raw" else closed]
+        faces = each["faces"] or {}
+        cells.append(f"{faces['swd']:.1f}" if faces else "")
+        cells.append("{auc:.2f} ({low:.2f} .. {high:.2f})".format(**faces["auc"]) if faces else "")
+        cells.append(f"{faces['percent_median']:.2f} / {faces['percent_p95']:.2f}" if "percent_p95" in faces else "")
         print(f"| {name} | {' | '.join(cells)} |")
 
 
@@ -85,30 +108,49 @@ def print_table(sets: dict, measured: dict) -> None:
 @click.option("--seeds", default=3, help="trainings a set", show_default=True)
 @click.option("--with-raw", is_flag=True, help="also refined and raw together")
 def main(runs, faces, results, size, gray, seeds, with_raw):
-    channels = 1 if gray else 3
-    kept = json.loads(results.read_text()) if results.exists() else {"sets": {}, "faces": {}}
-    raw, real, test = (read_set(faces / name, size, channels) for name in ("synthetic/train", "real/train", "real/val"))
-    learnt, adaptation = hold_out(real)
+    about = {"size": size, "gray": gray, "seeds": seeds}
+    kept = json.loads(results.read_text()) if results.exists() else {"about": about, "sets": {}}
+    if kept["about"] != about:
+        raise click.UsageError(f"{results} holds {kept['about']}, not {about}: name another file")
+    names = "synthetic/train", "synthetic/val", "real/train", "real/val"
+    raw, held_out, real, photographs = (read_faces(faces / name, size, 1 if gray else 3) for name in names)
+    learnt, adaptation = hold_out(LabelledSet(real.images, real.points))
+    test = LabelledSet(photographs.images, photographs.points)
 
-    def measure(name: str, make: Callable[[], LabelledSet]) -> None:
-        if name not in kept["sets"]:
-            measured = measure_usefulness({name: make()}, test, adaptation, range(seeds))
-            kept["sets"][name] = measured["sets"][name]
-            results.write_text(json.dumps(kept, indent=2) + "\n")
+    def measure(name: str, key: str, train: Callable[[], LabelledSet], shown: Callable[[], dict] | None) -> None:
+        """Once for each `key`: a run that was trained again is measured again."""
+        if kept["sets"].get(name, {}).get("key") == key:
+            return
+        useful = measure_usefulness({name: train()}, test, adaptation, range(seeds))["sets"][name]
+        kept["sets"][name] = useful | {"key": key, "faces": shown() if shown else None}
+        results.write_text(json.dumps(kept, indent=2) + "\n")
 
-    measure("raw", lambda: raw)
-    measure("augmentation only", lambda: LabelledSet(augment_photometric(raw.images, 0), raw.points))
-    measure("colour matching", lambda: LabelledSet(match_colours(raw.images, real.images, 0), raw.points))
-    measure("real", lambda: learnt)
+    def measure_treatment(name: str, key: str, treat: Treatment) -> None:
+        def shown() -> dict:
+            treated = Folder(treat(held_out.images), held_out.points, held_out.names, held_out.groups)
+            return measure_faces(treated, photographs, None if name == "raw" else held_out)
+
+        measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
+
+    for name, treat in baselines(real.images).items():
+        measure_treatment(name, name, treat)
+    measure("real", "real", lambda: learnt, lambda: measure_faces(real.evenly(PHOTOGRAPHS), photographs, None))
     for run in runs:
-        if run.name not in kept["faces"]:
-            kept["faces"][run.name] = measure_faces(run, faces, size)
-        refined = LabelledSet(in_batches(load(run), raw.images), raw.points)
-        measure(run.name, lambda refined=refined: refined)
+        refiner = load(run)
+
+        def refine(images: np.ndarray, refiner=refiner) -> np.ndarray:
+            return in_batches(refiner, images)
+
+        measure_treatment(run.name, refiner.fingerprint, refine)
         if with_raw:
-            both = LabelledSet(np.concatenate([refined.images, raw.images]), np.concatenate([raw.points] * 2))
-            measure(f"{run.name} + raw", lambda both=both: both)
-    print_table(kept["sets"], kept["faces"])
+            both = np.concatenate([raw.points] * 2)
+            measure(
+                f"{run.name} + raw",
+                refiner.fingerprint,
+                lambda refine=refine, both=both: LabelledSet(np.concatenate([refine(raw.images), raw.images]), both),
+                None,
+            )
+    print_table(kept["sets"])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """A CycleGAN of the same networks, data and minutes, as a baseline for simrefine's refiner.
 
-    python experiments/cyclegan.py RUN --synthetic DIR --real DIR --minutes 13
+    python experiments/cyclegan.py RUN --synthetic DIR --real DIR --minutes 25
 
 Two of simrefine's refiners, render to photograph and back, against two of its discriminators: least squares, cycle L1
-with lambda 10, identity L1 with half of it, and a history of 50 faces of each kind (Zhu et al. 2017, arXiv 1703.10593,
-section 3 and appendix). Batch size, learning rates and the moving average of the weights are the defaults of
-`simrefine train`; as there, the learning rates fall to zero over the second half. The averaged render-to-photograph
+with lambda 10, identity L1 with half of it (Zhu et al. 2017, arXiv 1703.10593, section 3 and appendix). Batch size, learning
+rates and their fall over the second half, history and moving average of the weights are the defaults of `simrefine
+train`; styles, labels and augmentation, which CycleGAN does not have, are left out. The averaged render-to-photograph
 network is published in RUN/refiner, so `simrefine evaluate --model RUN` and `simrefine refine --model RUN` take it as
 any other.
 """
@@ -51,7 +51,8 @@ class CycleGAN:
         self._judge_optimizer.build(self._judge_variables)
         self._rates = config.refiner_optimizer.learning_rate, config.discriminator_optimizer.learning_rate
         self._decay = config.training.ema_decay
-        self._histories = [HistoryBuffer(max(50, n), (size, size, channels)) for _ in range(2)]
+        capacity = config.history.half_batches * (n // 2)
+        self._histories = [HistoryBuffer(capacity, (size, size, channels)) for _ in range(2)]
         self._update_generators = backend.compile_step(self.update_generators)
         self._update_judges = backend.compile_step(self.update_judges)
 
@@ -67,9 +68,11 @@ class CycleGAN:
         half = len(render) // 2
         mixed = []
         for fake, history in zip(fakes, self._histories, strict=True):
-            fake = np.asarray(fake)
-            history.push(to_uint8(fake), rng)
-            mixed.append(np.concatenate([fake[:half], to_signed(history.sample(len(fake) - half, rng))]))
+            now, later = np.split(np.asarray(fake), [half])
+            if not history.count:  # before the first push there is no past
+                history.push(to_uint8(later), rng)
+            mixed.append(np.concatenate([now, to_signed(history.sample(len(later), rng))]))
+            history.push(to_uint8(later), rng)
         return numbers | self._update_judges(*mixed, render, photo)
 
     def update_generators(self, render, photo, step):
