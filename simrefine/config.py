@@ -176,7 +176,8 @@ OWN_WIDTH_AND_BLOCKS = {"resnet": (64, 4), "unet": (32, 2)}  # what 0 stands for
 AUTO_LABELS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 UNET_STRIDE = 8  # px: three halvings
 
-# What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on.
+# What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on, but for
+# training.steps. More of them put the fall of the learning rates off, which may have begun.
 CHANGEABLE_ON_RESUME = {"training.steps", "data.memory_gib"} | {
     f"monitor.{f.name}" for f in dataclasses.fields(MonitorOptions)
 }

@@ -2,7 +2,9 @@
 least change that gives them to another picture. No pixel moves, so labels stay valid.
 
 In go pictures and styles, out come the pictures in those styles. The change is the linear Monge-Kantorovich map (Pitie
-& Kokaram 2007), the optimal transport between two normal distributions (Givens & Shortt 1984).
+and Kokaram 2007, "The linear Monge-Kantorovitch linear colour mapping for example-based colour transfer"), the optimal
+transport between two normal distributions (Givens and Shortt 1984, "A class of Wasserstein metrics for probability
+distributions").
 """
 
 import zlib
@@ -42,7 +44,8 @@ def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:
 
 
 def restyle(pictures: np.ndarray, styles: np.ndarray, candidates: int, rng: np.random.Generator) -> np.ndarray:
-    """Gives each picture the nearest of `candidates` random styles; unchanged where `candidates` is 0."""
+    """Gives each picture, float32 [n, h, w, c] in [-1, 1], the nearest of `candidates` random `styles` [m, 1 + c, c];
+    unchanged where `candidates` is 0."""
     if not candidates:
         return pictures
     drawn = rng.integers(len(styles), size=(len(pictures), candidates))

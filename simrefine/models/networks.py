@@ -74,8 +74,8 @@ def unet(x, options: RefinerOptions, conv, dtype: str):
 
 
 class Doubling(keras.layers.Layer):
-    """[n, h, w, c] to [n, 2 h, 2 w, c], bilinear, as two matrix products: as fast as nearest-neighbour, and h and w may
-    be unknown until the network runs, which Keras's own bilinear layers do not allow."""
+    """[n, h, w, c] to [n, 2 h, 2 w, c], bilinear, as two matrix products: fast, and h and w may be
+    unknown until the network runs, which Keras's own bilinear layers do not allow."""
 
     def call(self, x):
         n, height, width, channels = ops.shape(x)

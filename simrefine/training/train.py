@@ -62,8 +62,8 @@ def train(
     Args:
         config: `data.synthetic` and `data.real` must be set.
         run: the run folder; None = the next free number under runs/.
-        resume: continue `run` from its newest whole checkpoint. On a CPU the result equals, bit for bit, that of
-            a run that was never stopped.
+        resume: continue `run` from its newest whole checkpoint. On a CPU and with the same `training.steps` the
+            result equals, bit for bit, that of a run that was never stopped.
         dry_run: read the folders and report what would be done, then stop.
         quiet: print nothing; log.txt still says everything.
 
