@@ -10,7 +10,7 @@ so that the next call adds to it.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -18,60 +18,45 @@ import numpy as np
 from measure import in_batches
 
 from simrefine.config import StyleOptions
-from simrefine.data.batches import Pile
-from simrefine.data.colours import read_styles, restyle_alone
-from simrefine.data.folders import list_folder
+from simrefine.data.colours import read_all_styles, restyle_alone
 from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.labels import fit_points, read_labels, select_points
 from simrefine.evaluation.baselines import augment_photometric, match_colours
+from simrefine.evaluation.evaluate import Faces, read_faces
 from simrefine.evaluation.realism import two_sample_test
 from simrefine.evaluation.usefulness import LabelledSet, gap_closed, hold_out, measure_usefulness
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean
 from simrefine.refining.refiner import load
 
-MEMORY_GIB = 4
 PHOTOGRAPHS = 300  # of those to learn from, held against the held-out ones: as many as there are held-out renders
 
 Treatment = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Folder:
-    """images: uint8 [n, size, size, c]; points: [n, k, 2], px; names, and groups (who each picture shows): [n]."""
-
-    images: np.ndarray
-    points: np.ndarray
-    names: list[str]
-    groups: list[str] | None
-
-    def evenly(self, n: int) -> "Folder":
-        chosen = np.linspace(0, len(self.images) - 1, n).astype(int)
-        groups = self.groups and [self.groups[i] for i in chosen]
-        return Folder(self.images[chosen], self.points[chosen], [self.names[i] for i in chosen], groups)
-
-
-def read_faces(folder: Path, size: int, channels: int) -> Folder:
-    pile = Pile(list_folder(folder, what="folder").pictures, size, channels, MEMORY_GIB)
-    names = [str(record.relative) for record in pile.records]
-    labels = read_labels(folder / "annotations.jsonl", folder)
-    height, width = pile.source_sizes.T
-    points = fit_points(select_points(labels, names), height, width, size)
-    return Folder(pile[np.arange(len(pile))], points, names, labels.groups_of(names))
+def evenly(faces: Faces, n: int) -> Faces:
+    """`n` of them, spread over the folder."""
+    chosen = np.linspace(0, len(faces.images) - 1, n).astype(int)
+    groups = faces.groups and [faces.groups[i] for i in chosen]
+    names = [faces.names[i] for i in chosen]
+    return replace(faces, names=names, images=faces.images[chosen], points=faces.points[chosen], groups=groups)
 
 
 def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
     """What needs no training; uint8 [n, h, w, c] to the same."""
-    styles, candidates = read_styles(to_signed(photographs)), StyleOptions().candidates
+
+    def dress(images: np.ndarray) -> np.ndarray:
+        styles = read_all_styles(photographs)
+        return to_uint8(restyle_alone(to_signed(images), styles, StyleOptions().candidates, seed=0))
+
     return {
         "raw": lambda images: images,
         "augmentation only": lambda images: augment_photometric(images, 0),
         "colour matching": lambda images: match_colours(images, photographs, 0),
-        "styles alone": lambda images: to_uint8(restyle_alone(to_signed(images), styles, candidates, seed=0)),
+        "styles alone": dress,
     }
 
 
-def measure_faces(faces: Folder, photographs: Folder, before: Folder | None) -> dict:
+def measure_faces(faces: Faces, photographs: Faces, before: Faces | None) -> dict:
     """Realism against photographs, and how far the points of `before` moved."""
     groups = faces.groups, photographs.groups
     told = two_sample_test(faces.images, photographs.images, groups_a=groups[0], groups_b=groups[1])
@@ -112,8 +97,10 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
     kept = json.loads(results.read_text()) if results.exists() else {"about": about, "sets": {}}
     if kept["about"] != about:
         raise click.UsageError(f"{results} holds {kept['about']}, not {about}: name another file")
-    names = "synthetic/train", "synthetic/val", "real/train", "real/val"
-    raw, held_out, real, photographs = (read_faces(faces / name, size, 1 if gray else 3) for name in names)
+    raw, held_out, real, photographs = (
+        read_faces(faces / name, name, faces / name / "annotations.jsonl", size=size, channels=1 if gray else 3)
+        for name in ("synthetic/train", "synthetic/val", "real/train", "real/val")
+    )
     learnt, adaptation = hold_out(LabelledSet(real.images, real.points))
     test = LabelledSet(photographs.images, photographs.points)
 
@@ -127,29 +114,29 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
 
     def measure_treatment(name: str, key: str, treat: Treatment) -> None:
         def shown() -> dict:
-            treated = Folder(treat(held_out.images), held_out.points, held_out.names, held_out.groups)
+            treated = replace(held_out, images=treat(held_out.images))
             return measure_faces(treated, photographs, None if name == "raw" else held_out)
 
         measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
 
-    for name, treat in baselines(real.images).items():
-        measure_treatment(name, name, treat)
-    measure("real", "real", lambda: learnt, lambda: measure_faces(real.evenly(PHOTOGRAPHS), photographs, None))
-    for run in runs:
+    def measure_run(run: Path) -> None:
         refiner = load(run)
 
-        def refine(images: np.ndarray, refiner=refiner) -> np.ndarray:
+        def refine(images: np.ndarray) -> np.ndarray:
             return in_batches(refiner, images)
+
+        def together() -> LabelledSet:
+            return LabelledSet(np.concatenate([refine(raw.images), raw.images]), np.concatenate([raw.points] * 2))
 
         measure_treatment(run.name, refiner.fingerprint, refine)
         if with_raw:
-            both = np.concatenate([raw.points] * 2)
-            measure(
-                f"{run.name} + raw",
-                refiner.fingerprint,
-                lambda refine=refine, both=both: LabelledSet(np.concatenate([refine(raw.images), raw.images]), both),
-                None,
-            )
+            measure(f"{run.name} + raw", refiner.fingerprint, together, None)
+
+    for name, treat in baselines(real.images).items():
+        measure_treatment(name, name, treat)
+    measure("real", "real", lambda: learnt, lambda: measure_faces(evenly(real, PHOTOGRAPHS), photographs, None))
+    for run in runs:
+        measure_run(run)
     print_table(kept["sets"])
 
 

@@ -76,9 +76,10 @@ def main(runs, synthetic, real, sheet_file, draws):
             f"| {run.name} | {checkpoint.step} | {changes[0]:.1f} | {changes[1]:.1f} | {rights[0]:.2f} | {rights[1]:.2f} |",
             flush=True,
         )
-        chosen = raw[np.linspace(0, len(raw) - 1, COLUMNS).astype(int)]
-        drawn = [to_uint8(gan.average(dress(chosen, seed=seed))) for seed in range(draws)]
-        rows = [*(rows or [to_uint8(chosen)]), *drawn]
+        if sheet_file:
+            chosen = raw[np.linspace(0, len(raw) - 1, COLUMNS).astype(int)]
+            drawn = [to_uint8(gan.average(dress(chosen, seed=seed))) for seed in range(draws)]
+            rows = [*(rows or [to_uint8(chosen)]), *drawn]
     if sheet_file:
         sheet_file.write_bytes(encode_picture(Picture(sheet(np.stack(rows))), ".png"))
 

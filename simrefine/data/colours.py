@@ -8,11 +8,12 @@ distributions").
 """
 
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from simrefine.data.batches import generator
-from simrefine.data.images import GRAY_LEVELS, to_uint8
+from simrefine.data.images import GRAY_LEVELS, to_signed, to_uint8
 
 # Standard deviation of the window through which colours are read, in shares of the side. A blue sky or a red curtain
 # behind a head would otherwise colour the skin.
@@ -31,6 +32,12 @@ def read_styles(pictures: np.ndarray) -> np.ndarray:
     centred = pixels - means
     covariances = (weights * centred).transpose(0, 2, 1) @ centred
     return np.concatenate([means, _power(covariances, 0.5, floor=ROUNDING)], axis=1)
+
+
+def read_all_styles(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """The styles of uint8 pictures [h, w, c], as above. One by one: all at once, in the precision that this takes, a
+    pile of photographs would fill the memory."""
+    return np.concatenate([read_styles(to_signed(each[None])) for each in pictures])
 
 
 def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:

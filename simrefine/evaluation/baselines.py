@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from simrefine.data.batches import generator
-from simrefine.data.colours import read_styles, transfer_styles
+from simrefine.data.colours import read_all_styles, transfer_styles
 from simrefine.data.images import round_to_uint8, to_signed, to_uint8
 
 BLUR_SIDES = 0.016  # largest standard deviation of the blur, in shares of the picture's side: 1 px of 64
@@ -23,7 +23,7 @@ def match_colours(images: np.ndarray, reference: np.ndarray, seed: int) -> np.nd
         reference: uint8 [m, h, w, c], photographs; of any size and number.
     """
     drawn = generator(seed, 0, "match colours").integers(len(reference), size=len(images))
-    styles = np.concatenate([read_styles(to_signed(each[None])) for each in reference])
+    styles = read_all_styles(reference)
     return np.concatenate(
         [to_uint8(transfer_styles(to_signed(i[None]), styles[k : k + 1])) for i, k in zip(images, drawn, strict=True)]
     )

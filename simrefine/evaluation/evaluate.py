@@ -124,8 +124,8 @@ def evaluate(
     channels = refiner.channels if refiner else 3
     read = {"size": size, "channels": channels, "exclude": exclude}
     faces = {
-        "raw": _read_faces(Path(raw), "raw", labels, **read),
-        "real": _read_faces(Path(real), "real", real_labels, **read),
+        "raw": read_faces(Path(raw), "raw", labels, **read),
+        "real": read_faces(Path(real), "real", real_labels, **read),
     }
     if refiner:
         images = faces["raw"].images
@@ -136,10 +136,10 @@ def evaluate(
         faces["raw"], faces["refined"] = _matched(
             # What `refine --compare` wrote beside the faces is not to be compared.
             faces["raw"],
-            _read_faces(Path(refined), "refined", None, **read | {"exclude": (*exclude, str(COMPARE))}),
+            read_faces(Path(refined), "refined", None, **read | {"exclude": (*exclude, str(COMPARE))}),
         )
     if "usefulness" in parts:
-        faces["test"] = _read_faces(Path(test), "test", test_labels, **read)
+        faces["test"] = read_faces(Path(test), "test", test_labels, **read)
     seconds["reading"] = time.monotonic() - started
 
     result: dict = {
@@ -338,9 +338,14 @@ def _first_side(folder: Path, exclude: Sequence[str]) -> int:
     return int(sizes.min()) if len(sizes) else 64  # an empty folder is refused where it is read
 
 
-def _read_faces(
-    folder: Path, what: str, label_file: Path | str | None, *, size: int, channels: int, exclude: Sequence[str]
+def read_faces(
+    folder: Path, what: str, label_file: Path | str | None, *, size: int, channels: int, exclude: Sequence[str] = ()
 ) -> Faces:
+    """All usable pictures of `folder`, and their labels where `label_file` is given; `what` names it in messages.
+
+    Raises:
+        UserError: no usable picture, or labels that are missing, malformed or of another size.
+    """
     pile = Pile(list_folder(folder, exclude, what=f"{what} folder").pictures, size, channels, MEMORY_GIB)
     if not len(pile):
         raise UserError(

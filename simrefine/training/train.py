@@ -20,7 +20,7 @@ from rich.console import Console
 
 from simrefine.config import CHANGEABLE_ON_RESUME, Config
 from simrefine.data.batches import Batch, Pile, Prefetcher, Sampler, generator
-from simrefine.data.colours import read_styles, restyle, restyle_alone
+from simrefine.data.colours import read_all_styles, restyle, restyle_alone
 from simrefine.data.folders import Reject, list_folder, write_rejects
 from simrefine.data.images import to_signed
 from simrefine.data.labels import check_inside, fit_points, hold_map, read_labels
@@ -106,8 +106,7 @@ def train(
         say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
 
     points = _read_points(config, synthetic, say)
-    # One by one: all at once, in the precision that this takes, they would fill the memory.
-    styles = np.concatenate([read_styles(to_signed(real[[place]])) for place in _spread(len(real), MAX_STYLES)])
+    styles = read_all_styles(real[[place]][0] for place in _spread(len(real), MAX_STYLES))
 
     def dress(pictures: np.ndarray) -> np.ndarray:
         return restyle_alone(pictures, styles, config.style.candidates, seed=0)
