@@ -18,8 +18,8 @@ import numpy as np
 from measure import in_batches
 
 from simrefine.config import StyleOptions
-from simrefine.data.colours import read_all_styles, restyle_alone
 from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.evaluation.baselines import augment_photometric, match_colours
 from simrefine.evaluation.evaluate import Faces, read_faces
 from simrefine.evaluation.realism import two_sample_test

@@ -18,14 +18,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from simrefine import backend
 from simrefine.config import Config
-from simrefine.data.batches import Pile, Prefetcher, Sampler, generator
+from simrefine.data.batches import Pile, Sampler
 from simrefine.data.folders import list_folder
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.models.history import HistoryBuffer
 from simrefine.models.losses import l1, least_squares, patch_loss
 from simrefine.models.networks import build_discriminator, build_refiner, judge
-from simrefine.training.backend import tensorflow as backend
+from simrefine.randomness import generator
+from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import publish_refiner
 
 CYCLE, IDENTITY = 10.0, 5.0

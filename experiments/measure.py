@@ -15,16 +15,16 @@ from pathlib import Path
 import click
 import numpy as np
 
+from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Pile
-from simrefine.data.colours import restyle_alone
 from simrefine.data.folders import list_folder
 from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed, to_uint8
+from simrefine.data.styles import restyle_alone
 from simrefine.errors import UserError
 from simrefine.models.losses import patch_accuracy
 from simrefine.models.networks import judge
 from simrefine.models.simgan import SimGAN
-from simrefine.training.backend import tensorflow as backend
 from simrefine.training.checkpoint import newest_checkpoint, read_refiner
 from simrefine.training.montage import sheet
 from simrefine.training.train import restore

@@ -17,13 +17,13 @@ import numpy as np
 from measure import in_batches
 from safetensors.numpy import load_file
 
+from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Pile
-from simrefine.data.colours import restyle_alone
 from simrefine.data.folders import list_folder
 from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed
+from simrefine.data.styles import restyle_alone
 from simrefine.models.simgan import SimGAN
-from simrefine.training.backend import tensorflow as backend
 from simrefine.training.checkpoint import Checkpoint, read_refiner
 from simrefine.training.train import restore
 

@@ -4,7 +4,9 @@ Nothing heavy is imported before a command runs: `simrefine --help` answers at o
 """
 
 import functools
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -45,6 +47,25 @@ class Command(Reporting, click.Command):
 @click.version_option(__version__)
 def main():
     """Make rendered faces look like photographs without moving a label."""
+
+
+def start_backend() -> None:
+    """Imports Keras and its backend. TensorFlow greets on the C side's standard error before it reads any setting; the
+    command line, whose standard error is its own, leaves that out, and shows it if the import fails."""
+    if "keras" in sys.modules:
+        return
+    with tempfile.TemporaryFile() as greeting:
+        standard_error = os.dup(2)
+        os.dup2(greeting.fileno(), 2)
+        try:
+            import simrefine.backend  # noqa: F401
+        except BaseException:
+            greeting.seek(0)
+            os.write(standard_error, greeting.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
 
 
 def setting(flag: str, key: str, **attributes):
@@ -96,6 +117,7 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
         file = run / "config.toml"
     config = Config.load(file, values)
 
+    start_backend()
     from simrefine.training.train import train
 
     context.exit(train(config, run, resume=resume, dry_run=dry_run).exit_code)
@@ -131,6 +153,7 @@ def refine(context, folder, model, out, precision, style, seed, **options):
 
     A second run does only what is missing.
     """
+    start_backend()
     from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
 
@@ -187,6 +210,7 @@ def refine(context, folder, model, out, precision, style, seed, **options):
 def evaluate(raw, real, out, parts, **options):
     """Say whether refinement helped: are refined faces more like photographs, do their labels still hold, and does
     a network trained on them do better on photographs? Writes OUT/report.html and OUT/evaluation.json."""
+    start_backend()
     from simrefine.evaluation.evaluate import evaluate
 
     def tell(message: str) -> None:
@@ -287,6 +311,7 @@ def demo(context, out, keep_data, seed):
 
     The faces are drawn by simrefine itself, in two looks; neither is a photograph.
     """
+    start_backend()
     from simrefine.demo import run_demo
 
     outcome = run_demo(out, keep_data=keep_data, seed=seed, tell=lambda message: click.echo(message, err=True))

@@ -1,7 +1,7 @@
 """The whole job on the example faces: make them, train, refine, evaluate, and say whether it worked.
 
 In goes the name of a new folder; out come run/, refined/ and report/ in it. Only here does every held-out render have
-a true photo look of its own (see data/demo.py), so only here can refinement be held against the truth.
+a true photo look of its own (see drawing/example_faces.py), so only here can refinement be held against the truth.
 """
 
 import shutil
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from simrefine.backend import resolve_precision
 from simrefine.config import Config
 from simrefine.data.batches import Pile
-from simrefine.data.demo import write_demo
 from simrefine.data.folders import list_folder
+from simrefine.drawing.example_faces import write_demo
 from simrefine.errors import UserError
 from simrefine.evaluation.evaluate import evaluate
 from simrefine.files import TEMPORARY_PREFIX, reporting_disk_faults
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.refiner import load
-from simrefine.training.backend.tensorflow import resolve_precision
 from simrefine.training.train import train
 
 # What the demo must reach to call itself a success.

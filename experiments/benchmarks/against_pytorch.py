@@ -40,6 +40,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("This benchmark needs PyTorch, which simrefine itself does not: pip install torch==2.13.0")
 
+from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
@@ -48,7 +49,6 @@ from simrefine.models.augmentation import DRAWS
 from simrefine.models.history import HistoryBuffer
 from simrefine.models.losses import REAL, REFINED
 from simrefine.models.simgan import SimGAN, StepBatch
-from simrefine.training.backend import tensorflow as backend
 
 PAPER = Path(__file__).parents[1] / "paper.toml"
 WARM_UP_STEPS = 3  # later on, Adam has enlarged the rounding too far to compare

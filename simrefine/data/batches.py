@@ -1,30 +1,22 @@
 """From lists of files to training batches that are a pure function of (seed, step).
 
-In go the records of a folder; out come piles of uint8 pictures and, from a few threads ahead of the training
-loop, the batches of each step. Nothing here remembers where it was: a resumed run asks for step 1,001 and gets it.
+In go the records of a folder; out come piles of uint8 pictures and the batches of each step. Nothing here remembers
+where it was: a resumed run asks for step 1,001 and gets it.
 """
 
 import copy
-import time
-import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from simrefine.data.folders import Record, Reject
 from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
 from simrefine.errors import UserError
+from simrefine.randomness import generator
 
 READ_THREADS = 4
-
-
-def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
-    """The random numbers of one step and purpose: no state to save, so a resumed run draws the same."""
-    return np.random.default_rng([seed, step, zlib.crc32(purpose.encode())])
 
 
 class Pile:
@@ -125,28 +117,3 @@ class Sampler:
             # A new dict each time: several threads may be here at once.
             self._orders = orders = {e: o for e, o in orders.items() if e >= epoch - 1} | {epoch: order}
         return orders[epoch]
-
-
-class Prefetcher:
-    """Makes the items of the steps to come in background threads and hands them out in order.
-
-    `seconds_waited` is how long the consumer stood still for want of data: 0 when the threads keep up.
-    """
-
-    def __init__(self, make: Callable[[int], Any], steps: range, ahead: int = 4, threads: int = 2):
-        self._make, self._steps, self._ahead, self._threads = make, steps, ahead, threads
-        self.seconds_waited = 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        steps = iter(self._steps)
-        with ThreadPoolExecutor(self._threads) as pool:
-            waiting = deque(pool.submit(self._make, step) for step in islice(steps, self._ahead))
-            try:
-                while waiting:
-                    began = time.perf_counter()
-                    item = waiting.popleft().result()
-                    self.seconds_waited += time.perf_counter() - began
-                    waiting.extend(pool.submit(self._make, step) for step in islice(steps, 1))
-                    yield item
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)

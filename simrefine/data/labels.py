@@ -1,8 +1,8 @@
 """Annotation files in, one form out: for each picture its label points in continuous pixel coordinates, or its class.
 
 Formats differ in where they count from: JSON lines and Hugging Face metadata are taken as continuous, 300-W .pts
-(Sagonas et al. 2013) counts pixels from 1 and COCO (Lin et al. 2014) from 0. Here is also what a label needs when
-its picture is cropped, resized or mirrored.
+(Sagonas et al. 2013) counts pixels from 1 and COCO (Lin et al. 2014) from 0. What becomes of points when their picture
+is cropped, resized or mirrored is in data/points.py.
 """
 
 import csv
@@ -23,7 +23,6 @@ _NAMES = ("file", "file_name")
 _POINTS = ("landmarks", "keypoints")
 _GROUPS = ("subject", "identity", "person")  # who a picture shows, where a row says so
 _KNOWN = "known are .jsonl, COCO .json, Hugging Face metadata.jsonl or .csv, and a folder of 300-W .pts files"
-_MANY = 8  # pictures from which on an empty lower right half is no accident
 
 
 @dataclass(frozen=True)
@@ -104,104 +103,6 @@ def select_points(labels: Labels, names: Sequence[str]) -> np.ndarray:
             "name the label file that belongs to these pictures, or take them out of the folder",
         )
     return np.stack([labels.points[name] for name in names])
-
-
-def fit_points(points: np.ndarray, height: int | np.ndarray, width: int | np.ndarray, size: int) -> np.ndarray:
-    """Moves points as `data.images.fit_square` moves pixels: [..., k, 2] of a picture of `height` x `width` px to the
-    same shape for size x size px. `height` and `width` may also be arrays [n], for [n, k, 2]."""
-    height, width = np.asarray(height), np.asarray(width)
-    side = np.minimum(height, width)
-    corner = np.stack([(width - side) // 2, (height - side) // 2], -1)
-    return (points - corner[..., None, :]) * (size / side)[..., None, None]
-
-
-def hold_map(points: np.ndarray, size: int, reach: float) -> np.ndarray:
-    """How near each pixel is to a label point: float32 [n, size, size, 1], 1 at the points, falling to 0 around them.
-
-    Args:
-        points: [n, k, 2], px of a picture of size x size; NaN where a point is not labelled. A picture without any
-            is 1 everywhere: nothing is known of where its features are.
-        reach: standard deviation of the fall, in shares of the side.
-    """
-    middles = np.arange(size) + 0.5
-    # A Gaussian in two dimensions is the product of two in one.
-    across, down = (
-        np.nan_to_num(np.exp(-0.5 * ((points[..., axis, None] - middles) / (reach * size)) ** 2)).astype(np.float32)
-        for axis in (0, 1)
-    )
-    near = np.minimum(down.transpose(0, 2, 1) @ across, 1.0)
-    near[np.isnan(points).all(axis=(1, 2))] = 1.0
-    return near[..., None]
-
-
-def check_inside(
-    points: np.ndarray, names: Sequence[str], height: int | np.ndarray, width: int | np.ndarray, source: Path
-) -> None:
-    """Checks that the points can belong to pictures of this size. Some points outside are normal: a hidden jaw.
-
-    Args:
-        points: [n, k, 2] in px of these pictures, before any crop.
-        names: of the pictures, for messages.
-        height: of the pictures, in px, one number or [n]; so is `width`.
-        source: of the labels, for messages.
-
-    Raises:
-        UserError: over half of the points of a picture lie outside it (the labels are of larger pictures), or none
-            of all points lies in the right or in the lower half of its picture (of smaller ones).
-    """
-    height, width = np.broadcast_to(height, len(names)), np.broadcast_to(width, len(names))
-    share = points / np.stack([width, height], -1)[:, None]  # in the picture: 0 to 1
-    with np.errstate(invalid="ignore"):
-        outside = ((share < 0) | (share > 1)).any(-1).sum(1)  # [n]; NaN counts as inside
-    labelled = np.isfinite(points).all(-1).sum(1)
-    wrong = np.flatnonzero(outside > labelled / 2)
-    fix = "name the label file that belongs to these very pictures, or resize the labels with them"
-    if len(wrong):
-        first = wrong[0]
-        raise UserError(
-            f"{source} holds labels of another size: {outside[first]} of the {labelled[first]} points of "
-            f"{names[first]} lie outside its {width[first]} x {height[first]} pixels "
-            f"({len(wrong)} of {len(names)} pictures are so)",
-            fix,
-        )
-    if len(names) >= _MANY and np.nanmax(share) < 0.5:
-        raise UserError(
-            f"{source} holds labels of another size: all points of all {len(names)} pictures lie in the upper left "
-            f"quarter ({names[0]} has {width[0]} x {height[0]} pixels)",
-            fix,
-        )
-
-
-def eye_corners(k: int) -> tuple[int, int] | None:
-    """The two points whose distance is the inter-ocular distance: of 68 points the outer eye corners (as in 300-W), of
-    5 the eyes; None where it is not known which of `k` points are eyes."""
-    return {68: (36, 45), 5: (0, 1)}.get(k)
-
-
-def interocular(points: np.ndarray) -> np.ndarray | None:
-    """The inter-ocular distance in px: [n, k, 2] to [n], see `eye_corners`; NaN where an eye is not labelled or both
-    are in one place, None where no eyes are known."""
-    eyes = eye_corners(points.shape[1])
-    if eyes is None:
-        return None
-    distance = np.linalg.norm(points[:, eyes[0]] - points[:, eyes[1]], axis=-1)
-    return np.where(distance > 0, distance, np.nan)
-
-
-def mirror_order(k: int) -> np.ndarray | None:
-    """For 68 and 5 points, where each point of a mirrored picture comes from: `mirrored = points[:, order]` with x
-    replaced by width - x; None for other `k`."""
-    if k == 5:
-        return np.array([1, 0, 2, 4, 3])
-    if k != 68:
-        return None
-    order = np.arange(68)
-    # Jaw, brows, nostrils, upper and lower lids, then the lips: outer upper and lower, inner upper and lower.
-    runs = [(0, 17), (17, 27), (31, 36), (36, 40, 42, 46), (40, 42, 46, 48), (48, 55), (55, 60), (60, 65), (65, 68)]
-    for bounds in runs:
-        run = [point for first, last in zip(bounds[::2], bounds[1::2], strict=True) for point in range(first, last)]
-        order[run] = run[::-1]
-    return order
 
 
 def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:

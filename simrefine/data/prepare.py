@@ -21,7 +21,8 @@ from simrefine.data.archives import Reader, read_file, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
 from simrefine.data.folders import Reject, list_folder, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture
-from simrefine.data.labels import check_inside, read_labels
+from simrefine.data.labels import read_labels
+from simrefine.data.points import check_inside
 from simrefine.errors import UserError
 from simrefine.files import publishing_folder, write_file
 

@@ -6,9 +6,9 @@ Pictures are uint8 [n, h, w, c] in and out, changed in place of a refined set: n
 import cv2
 import numpy as np
 
-from simrefine.data.batches import generator
-from simrefine.data.colours import read_all_styles, transfer_styles
 from simrefine.data.images import round_to_uint8, to_signed, to_uint8
+from simrefine.data.styles import read_all_styles, transfer_styles
+from simrefine.randomness import generator
 
 BLUR_SIDES = 0.016  # largest standard deviation of the blur, in shares of the picture's side: 1 px of 64
 NOISE_LEVELS = 8.0  # largest standard deviation of the noise, gray levels

@@ -15,7 +15,8 @@ import numpy as np
 
 from simrefine.data.batches import Pile
 from simrefine.data.folders import list_folder
-from simrefine.data.labels import Labels, check_inside, fit_points, read_labels, select_points
+from simrefine.data.labels import Labels, read_labels, select_points
+from simrefine.data.points import check_inside, fit_points
 from simrefine.errors import UserError
 from simrefine.evaluation.baselines import augment_photometric, match_and_degrade, match_colours
 from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism

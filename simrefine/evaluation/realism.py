@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from simrefine.data.batches import generator
+from simrefine import backend
 from simrefine.data.images import to_channels, to_signed
 from simrefine.errors import UserError
 from simrefine.measures.realism import (
@@ -26,7 +26,7 @@ from simrefine.measures.realism import (
     statistics_gap,
     wasserstein_mean,
 )
-from simrefine.training.backend import tensorflow as backend
+from simrefine.randomness import generator
 
 PARTS = ("swd", "statistics", "auc", "fid", "kid")
 PARTS_WITHOUT_WEIGHTS = ("swd", "statistics", "auc")
@@ -243,7 +243,7 @@ def _train_classifier(a: np.ndarray, b: np.ndarray, seed: int, dtype: str) -> Ca
 
         return backend.minimise(loss, network.trainable_variables, optimizer)
 
-    compiled = backend.compile_step(update)
+    compiled = backend.compile_step(update, [*network.variables, *optimizer.variables])
     for step in range(CLASSIFIER_STEPS):
         rng = generator(seed, step, "two-sample batch")
         compiled(*(to_signed(_draw_batch(images, CLASSIFIER_BATCH // 2, rng)) for images in (a, b)))

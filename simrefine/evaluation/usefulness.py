@@ -15,12 +15,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from simrefine.data.batches import Prefetcher, generator
+from simrefine import backend
 from simrefine.data.images import to_signed
-from simrefine.data.labels import interocular, mirror_order
+from simrefine.data.points import interocular, mirror_order
 from simrefine.errors import UserError
 from simrefine.models.landmarks import STRIDE, build_classifier, build_landmark_network
-from simrefine.training.backend import tensorflow as backend
+from simrefine.randomness import generator
+from simrefine.threads import Prefetcher
 
 STEPS, BATCH_SIZE = 600, 32
 LEARNING_RATE = 1e-3  # of Adam, falling to 0 along a cosine
@@ -344,7 +345,10 @@ def _train(network, loss, make_batch, count: int, seed: int, steps: int, batch_s
     variables = network.trainable_variables
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     optimizer.build(variables)
-    step = backend.compile_step(lambda *batch: backend.minimise(lambda: (loss(*batch), {}), variables, optimizer))
+    step = backend.compile_step(
+        lambda *batch: backend.minimise(lambda: (loss(*batch), {}), variables, optimizer),
+        [*network.variables, *optimizer.variables],
+    )
 
     def batch(index: int) -> tuple:
         positions = np.arange(index * batch_size, (index + 1) * batch_size)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from simrefine.data.images import to_channels
-from simrefine.data.labels import interocular
+from simrefine.data.points import interocular
 
 FLOW_SIDE = 256  # px: smaller pictures are enlarged at least to this, DIS's 8 px patches then see an eighth of a face
 GRID = 16  # points a side where there are no labels

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simrefine.data.batches import generator
 from simrefine.data.images import LUMA
 from simrefine.errors import UserError
+from simrefine.randomness import generator
 
 SMALLEST_LEVEL = 16  # px, side of the pyramid's coarsest level (Karras et al.)
 PATCH = 7  # px

@@ -82,10 +82,11 @@ class SimGAN:
         self._lambdas = vars(config.self_regularisation)
         self._penalty, self._probability = REALISM[config.loss.realism]
         self._minimise = minimise
-        self._update_refiner = compile_step(self.update_refiner)
-        self._pretrain_refiner = compile_step(self.pretrain_refiner)
-        self._update_discriminator = compile_step(self.update_discriminator)
-        self._inspect = compile_step(self.inspect_arrays)
+        everything = list(self.variables().values())
+        self._update_refiner = compile_step(self.update_refiner, everything)
+        self._pretrain_refiner = compile_step(self.pretrain_refiner, everything)
+        self._update_discriminator = compile_step(self.update_discriminator, everything)
+        self._inspect = compile_step(self.inspect_arrays, everything)
 
     def set_learning_rates(self, step: int) -> None:
         """Those of step `step`: the full ones at first, then falling linearly to zero after the last step.

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +33,7 @@ from simrefine.data.images import (
 )
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, temporary_name, write_file
+from simrefine.threads import run_ahead
 
 REJECTS = "rejects.csv"  # at the top of the output folder, beside MANIFEST
 COMPARE = PurePosixPath("_compare")  # below it, for pictures side by side
@@ -171,12 +172,12 @@ def refine_folder(
         ahead = batch_size + threads  # pictures in memory on either side of the refiner
         # Labels first: whoever finds a refined picture finds its labels.
         label_rejects: list[Reject] = []
-        labels_copied = sum(keep(_run_ahead(pool, _copy, copies, ahead), label_rejects))
+        labels_copied = sum(keep(run_ahead(pool, _copy, copies, ahead), label_rejects))
         report()
-        read = keep(_run_ahead(pool, _read, todo, ahead), rejects)
+        read = keep(run_ahead(pool, _read, todo, ahead), rejects)
         refined = refine(_by_size(read, batch_size))
         finish = partial(_write, strength=strength, compare=compare)
-        for size, change in keep(_run_ahead(pool, finish, refined, ahead), rejects):
+        for size, change in keep(run_ahead(pool, finish, refined, ahead), rejects):
             sizes[size] += 1
             changes.append(change)
             report()
@@ -371,14 +372,3 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:  # on an error or Ctrl-C, what waits is dropped; what is being written is finished
         pool.shutdown(cancel_futures=True)
-
-
-def _run_ahead(pool: ThreadPoolExecutor, work: Callable, tasks: Iterable, ahead: int) -> Iterator[Any]:
-    """The results of `work` on each task, in order; at most `ahead` tasks are begun before their turn."""
-    waiting = deque()
-    for task in tasks:
-        waiting.append(pool.submit(work, task))
-        while waiting and (len(waiting) > ahead or waiting[0].done()):
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from simrefine import backend
 from simrefine.config import UNET_STRIDE
 from simrefine.data.batches import Pile
-from simrefine.data.colours import read_styles, restyle_alone
 from simrefine.data.folders import list_folder
 from simrefine.data.images import ImageError, read_picture, to_channels, to_signed, to_uint8
+from simrefine.data.styles import read_styles, restyle_alone
 from simrefine.errors import UserError
 from simrefine.models.networks import build_refiner
-from simrefine.training.backend import tensorflow as backend
 from simrefine.training.checkpoint import assign, read_refiner
 
 STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: enough for a mean and a covariance
@@ -25,7 +25,7 @@ class Refiner:
         channels: 1 or 3, what it was trained on.
         size: side of the pictures it was trained on, px.
         step: the training step its weights are from.
-        styles: [m, 1 + channels, channels], the colours that faces are given first (see `data.colours.read_styles`).
+        styles: [m, 1 + channels, channels], the colours that faces are given first (see `data.styles.read_styles`).
         fingerprint: SHA-256 of its weights, and of styles and seed where they are not its own: what decides the result.
     """
 

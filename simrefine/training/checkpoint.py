@@ -79,7 +79,7 @@ def publish_refiner(
         config: where the network, its channels and its training size come from.
         step: the training step it was taken at.
         weights: in the order of the network's variables.
-        styles: the colours of the photographs it was trained with, see `data.colours.read_styles`.
+        styles: the colours of the photographs it was trained with, see `data.styles.read_styles`.
         evaluation: the numbers by which it was chosen, if it was.
     """
     about = {
@@ -104,7 +104,7 @@ class PublishedRefiner:
     size: int  # px, of the training pictures
     step: int
     weights: list[np.ndarray]
-    styles: np.ndarray  # [m, 1 + channels, channels], see `data.colours.read_styles`
+    styles: np.ndarray  # [m, 1 + channels, channels], see `data.styles.read_styles`
     candidates: int  # see config.StyleOptions
     fingerprint: str  # SHA-256 of the weights file
     evaluation: dict[str, float] | None  # the numbers by which it was chosen, if it was

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from simrefine.config import Config, EvaluationOptions
-from simrefine.data.batches import Pile, generator
+from simrefine.data.batches import Pile
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, statistics, statistics_gap, wasserstein_mean
+from simrefine.randomness import generator
 
 BATCH = 32  # faces refined at a time
 SCORE = "held_out/swd"  # the number that the best checkpoint has least of

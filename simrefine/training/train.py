@@ -18,18 +18,21 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from simrefine import backend
 from simrefine.config import CHANGEABLE_ON_RESUME, Config
-from simrefine.data.batches import Batch, Pile, Prefetcher, Sampler, generator
-from simrefine.data.colours import read_all_styles, restyle, restyle_alone
+from simrefine.data.batches import Batch, Pile, Sampler
 from simrefine.data.folders import Reject, list_folder, write_rejects
 from simrefine.data.images import to_signed
-from simrefine.data.labels import check_inside, fit_points, hold_map, read_labels
+from simrefine.data.labels import read_labels
+from simrefine.data.points import check_inside, fit_points, hold_map
+from simrefine.data.styles import read_all_styles, restyle, restyle_alone
 from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
 from simrefine.files import reporting_disk_faults, write_file
 from simrefine.models.augmentation import draw_augmentation
 from simrefine.models.losses import feature_distance
 from simrefine.models.simgan import SimGAN, StepBatch
-from simrefine.training.backend import tensorflow as backend
+from simrefine.randomness import generator
+from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import (
     Checkpoint,
     assign,

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from tiny import write_pile
 
-from simrefine.data.batches import Pile, Prefetcher, Sampler, generator
+from simrefine.data.batches import Pile, Sampler
 from simrefine.data.folders import list_folder
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
+from simrefine.randomness import generator
+from simrefine.threads import Prefetcher
 
 
 def load_pile(folder, **options):

@@ -8,17 +8,8 @@ import numpy as np
 import pytest
 
 from simrefine.data.images import fit_square
-from simrefine.data.labels import (
-    Labels,
-    check_inside,
-    eye_corners,
-    fit_points,
-    hold_map,
-    interocular,
-    mirror_order,
-    read_labels,
-    select_points,
-)
+from simrefine.data.labels import Labels, read_labels, select_points
+from simrefine.data.points import check_inside, eye_corners, fit_points, hold_map, interocular, mirror_order
 from simrefine.errors import UserError
 
 POINTS = {"a.png": [[1.5, 2.0], [3.0, 4.25]], "sub/b.jpg": [[5.0, 6.0], [7.0, 8.0]]}

@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from simrefine.data.batches import generator
-from simrefine.data.colours import read_styles
 from simrefine.data.images import GRAY_LEVELS, to_signed
-from simrefine.data.labels import mirror_order
+from simrefine.data.points import mirror_order
+from simrefine.data.styles import read_styles
 from simrefine.errors import UserError
 from simrefine.evaluation.baselines import augment_photometric, match_and_degrade, match_colours
 from simrefine.evaluation.usefulness import (
@@ -24,6 +23,7 @@ from simrefine.evaluation.usefulness import (
     train_classifier,
     train_landmarks,
 )
+from simrefine.randomness import generator
 
 SIZE = 24  # px; no multiple of the network's stride, so pictures are padded
 

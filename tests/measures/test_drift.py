@@ -9,7 +9,8 @@ import pytest
 from tiny import draw_face
 
 from simrefine.data.images import fit_square, read_picture
-from simrefine.data.labels import fit_points, interocular, read_labels, select_points
+from simrefine.data.labels import read_labels, select_points
+from simrefine.data.points import fit_points, interocular
 from simrefine.measures.drift import compare_edges, flatten_light, measure_drift, summarise_drift
 
 SIZE = 64

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from tiny import draw_face, tiny_config
 
+from simrefine.backend import compile_step, minimise
 from simrefine.data.images import to_signed
 from simrefine.models.augmentation import draw_augmentation
 from simrefine.models.losses import REALISM, margin
 from simrefine.models.networks import judge
 from simrefine.models.simgan import SimGAN, StepBatch
-from simrefine.training.backend.tensorflow import compile_step, minimise
 
 LOSSES = list(REALISM)
 N = 4
@@ -26,7 +26,9 @@ def faces(n, real=False, seed=0):
 
 
 def build(compiled=False, **options):
-    return SimGAN(tiny_config(**options), "float32", minimise, compile_step if compiled else lambda function: function)
+    return SimGAN(
+        tiny_config(**options), "float32", minimise, compile_step if compiled else lambda function, _: function
+    )
 
 
 def step_batch(gan, seed=0, real=None):

@@ -225,7 +225,7 @@ def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles,
         return numbers | {"refiner/realism": numbers["refiner/realism"] + (np.nan if step == 6 else 0.0)}
 
     monkeypatch.setattr(SimGAN, "update_refiner", poisoned)
-    monkeypatch.setattr("simrefine.training.train.backend.compile_step", lambda function: function)
+    monkeypatch.setattr("simrefine.training.train.backend.compile_step", lambda function, _: function)
     with pytest.raises(UserError, match="diverged at step 7: refiner/realism.*last good checkpoint is step 4") as error:
         train(tiny(piles, training__steps=20), tmp_path / "run", quiet=True)
     assert error.value.exit_code == EXIT_DIVERGED

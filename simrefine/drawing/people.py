@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrefine.data.drawing.heads import head_model
-from simrefine.data.drawing.sculpture import EXPRESSIONS, HAIR, IDENTITY
+from simrefine.drawing.heads import head_model
+from simrefine.drawing.sculpture import EXPRESSIONS, HAIR, IDENTITY
 
 # sRGB of skin from fair to dark, of hair with how common it is, and of irises with how common; 0 to 255.
 _SKIN = np.array(

@@ -1,24 +1,12 @@
-"""Everything that needs TensorFlow itself; all else is keras.ops.
-
-A second backend is a second module with these names: `minimise`, `compile_step`, `compile_inference`, `use_device`,
-`describe_device`, `resolve_precision`.
-"""
+"""Everything that needs TensorFlow itself; the names are those that `simrefine.backend` gives on."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import keras
 import tensorflow as tf
-
-from simrefine.errors import UserError
-
-if keras.backend.backend() != "tensorflow":
-    raise UserError(
-        f"Keras is set to the backend {keras.backend.backend()!r} (KERAS_BACKEND or keras.json)",
-        "set KERAS_BACKEND=tensorflow, the one backend simrefine supports so far",
-    )
 
 NATIVE_BFLOAT16_CPU_FLAGS = {"amx_bf16", "avx512_bf16"}  # elsewhere bfloat16 is emulated, and slower than float32
 NATIVE_BFLOAT16_COMPUTE_CAPABILITY = (8, 0)  # Ampere
@@ -35,9 +23,33 @@ def minimise(loss: Callable, variables: list[keras.Variable], optimizer: keras.o
     return aux
 
 
-def compile_step(function: Callable) -> Callable:
-    """A graph of `function`; with XLA on a GPU, where it helps, and without on a CPU, where it halves the speed."""
-    return tf.function(function, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+def compile_step(function: Callable, variables: Iterable[keras.Variable]) -> Callable:
+    """A graph of `function`; with XLA on a GPU, where it helps, and without on a CPU, where it halves the speed.
+
+    Args:
+        function: arrays in, arrays out; all that it makes is returned, and all that lasts is assigned to `variables`.
+        variables: every variable that it reads or assigns. TensorFlow finds them by itself; a backend without state of
+            its own must be told, and would otherwise take one that is missing here for a constant, without an error. So
+            one that is missing is an error on every backend.
+
+    Raises:
+        ValueError: on the first call, `function` uses a variable that is not among `variables`.
+    """
+    graph = tf.function(function, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+    known = {id(variable.value) for variable in variables}
+    checked = False
+
+    def call(*arrays):
+        nonlocal checked
+        if not checked:
+            used = graph.get_concrete_function(*arrays).graph.variables
+            unknown = [variable.name for variable in used if id(variable) not in known]
+            if unknown:
+                raise ValueError(f"compile_step was not told of the variables {', '.join(unknown)}")
+            checked = True
+        return graph(*arrays)
+
+    return call
 
 
 def compile_inference(function: Callable) -> Callable:

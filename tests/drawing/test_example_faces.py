@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simrefine.data.batches import generator
-from simrefine.data.demo import PHOTO, RENDER, draw_face, write_demo
-from simrefine.data.drawing import heads, looks
-from simrefine.data.drawing.people import draw_person, draw_view
-from simrefine.data.drawing.rasterise import rasterise
-from simrefine.data.drawing.sculpture import EXPRESSIONS
 from simrefine.data.images import read_picture
 from simrefine.data.labels import read_labels
+from simrefine.drawing import heads, looks
+from simrefine.drawing.example_faces import PHOTO, RENDER, draw_face, write_demo
+from simrefine.drawing.people import draw_person, draw_view
+from simrefine.drawing.rasterise import rasterise
+from simrefine.drawing.sculpture import EXPRESSIONS
 from simrefine.errors import UserError
+from simrefine.randomness import generator
 
 SIZE = 64
 FOLDERS = ("renders", "photos", "held-out/renders", "held-out/photos")

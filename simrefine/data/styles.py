@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from simrefine.data.batches import generator
 from simrefine.data.images import GRAY_LEVELS, to_signed, to_uint8
+from simrefine.randomness import generator
 
 # Standard deviation of the window through which colours are read, in shares of the side. A blue sky or a red curtain
 # behind a head would otherwise colour the skin.

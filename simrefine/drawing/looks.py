@@ -10,12 +10,12 @@ from functools import cache
 
 import numpy as np
 
-from simrefine.data.drawing import heads, sculpture
-from simrefine.data.drawing.heads import head_model
-from simrefine.data.drawing.people import Person, View
-from simrefine.data.drawing.rasterise import rasterise
-from simrefine.data.drawing.sculpture import EAR, EYE, HAIR, HEAD, MOUTH, TEETH
 from simrefine.data.images import round_to_uint8
+from simrefine.drawing import heads, sculpture
+from simrefine.drawing.heads import head_model
+from simrefine.drawing.people import Person, View
+from simrefine.drawing.rasterise import rasterise
+from simrefine.drawing.sculpture import EAR, EYE, HAIR, HEAD, MOUTH, TEETH
 
 # Labels of the part mask.
 BACKGROUND, SKIN, BROWS, EYES, LIPS, MOUTH_INSIDE, HAIR_PART, NECK, CLOTHES = range(9)

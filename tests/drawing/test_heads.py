@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simrefine.data.drawing.heads import head_model, landmarks, shape_head, vertex_normals
-from simrefine.data.drawing.sculpture import EAR, EXPRESSIONS, EYE, HAIR, HEAD, IDENTITY, MOUTH, TEETH
+from simrefine.drawing.heads import head_model, landmarks, shape_head, vertex_normals
+from simrefine.drawing.sculpture import EAR, EXPRESSIONS, EYE, HAIR, HEAD, IDENTITY, MOUTH, TEETH
 
 MIRRORED = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1)]
 MIRRORED += [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from simrefine.data.batches import generator
-from simrefine.data.drawing import looks
-from simrefine.data.drawing.people import draw_person, draw_view, grow_hair
-from simrefine.data.drawing.sculpture import EXPRESSIONS
+from simrefine.drawing import looks
+from simrefine.drawing.people import draw_person, draw_view, grow_hair
+from simrefine.drawing.sculpture import EXPRESSIONS
+from simrefine.randomness import generator
 
 SIZE = 64
 

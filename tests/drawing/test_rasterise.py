@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simrefine.data.drawing.rasterise import rasterise
+from simrefine.drawing.rasterise import rasterise
 
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]])
 

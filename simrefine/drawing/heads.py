@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from simrefine.data.drawing.sculpture import EXPRESSIONS, HEAD, IDENTITY, Mesh, build_mesh, landmark_places, sculpt
+from simrefine.drawing.sculpture import EXPRESSIONS, HEAD, IDENTITY, Mesh, build_mesh, landmark_places, sculpt
 
 
 @dataclass(frozen=True)

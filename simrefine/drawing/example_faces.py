@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from simrefine.data.batches import generator
-from simrefine.data.drawing.looks import expose, paint_flat, part_mask, photo_look, render_look
-from simrefine.data.drawing.people import Person, View, draw_person, draw_view
-from simrefine.data.drawing.sculpture import EXPRESSIONS, IDENTITY
 from simrefine.data.images import Picture, encode_picture
+from simrefine.drawing.looks import expose, paint_flat, part_mask, photo_look, render_look
+from simrefine.drawing.people import Person, View, draw_person, draw_view
+from simrefine.drawing.sculpture import EXPRESSIONS, IDENTITY
 from simrefine.errors import UserError
 from simrefine.files import publishing_folder
+from simrefine.randomness import generator
 
 RENDER, PHOTO = "render", "photo"
 _EXTENSIONS = {RENDER: ".png", PHOTO: ".jpg"}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tiny import draw_face
 
-from simrefine.data.colours import choose_styles, read_styles, restyle, restyle_alone, transfer_styles
 from simrefine.data.images import to_signed
+from simrefine.data.styles import choose_styles, read_styles, restyle, restyle_alone, transfer_styles
 
 
 @pytest.fixture

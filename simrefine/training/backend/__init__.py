@@ -1,1 +1,0 @@
-"""What differs between array frameworks: one module each, with the same names (`minimise`, `compile_step`, ...)."""
