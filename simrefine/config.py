@@ -1,4 +1,4 @@
-"""What a run is told: frozen dataclasses, filled once from defaults < TOML file < environment < flags.
+"""The options of a run: frozen dataclasses, filled once from defaults < TOML file < environment < flags.
 
 In go a file, `SIMREFINE_SECTION_KEY` variables and "section.key" values; out comes one validated Config, which is
 printed, saved with the run and read back by `--resume`. Defaults, units and help stand here and nowhere else.
@@ -8,19 +8,27 @@ import dataclasses
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, REALISM, REFINERS
 from simrefine.errors import UserError
 
 ENVIRONMENT_PREFIX = "SIMREFINE_"
 
 
-def option(default: Any, help: str, *, choices: tuple = (), low: float | None = None, high: float | None = None) -> Any:
+def option(
+    default: Any, help: str, *, choices: Collection = (), low: float | None = None, high: float | None = None
+) -> Any:
     """A field with its help text, and what it may be: one of `choices`, or a number in [low, high]."""
     return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
+
+
+def _own(fact: str) -> str:
+    """What 0 stands for in each refiner, for the help."""
+    return ", ".join(f"{name} {getattr(facts, fact)}" for name, facts in REFINERS.items())
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,11 @@ class DataOptions:
     channels: int = option(3, "3 = colour, 1 = gray", choices=(1, 3))
     flip: bool = option(True, "mirror half of the pictures; a face stays a face")
     memory_gib: float = option(4.0, "decoded pictures kept in memory, GiB a pile; above it they are read again", low=0)
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    name: str = option("simgan", "how the refiner learns: simgan, or cyclegan without labels", choices=METHODS)
 
 
 @dataclass(frozen=True)
@@ -48,15 +61,15 @@ class LabelOptions:
     """Where the synthetic faces' labels are: there the self-regularisation holds, elsewhere it lets go."""
 
     file: str = option("auto", "label file with points; 'auto' = annotations.jsonl in the synthetic folder; '' = none")
-    elsewhere: float = option(0.15, "share of the change that is regularised away from all points", low=0, high=1)
+    elsewhere: float = option(0.15, "weight of the self-regularisation away from all points", low=0, high=1)
     reach: float = option(0.05, "how far a point holds, standard deviation in shares of the side", low=0.001, high=1)
 
 
 @dataclass(frozen=True)
 class RefinerOptions:
-    name: str = option("unet", "network of the refiner", choices=("resnet", "unet"))
-    width: int = option(0, "feature channels of the first layer; 0 = resnet 64 (paper), unet 32", low=0, high=1024)
-    blocks: int = option(0, "residual blocks; 0 = resnet 4 (paper), unet 2", low=0, high=64)
+    name: str = option("unet", "network of the refiner", choices=REFINERS)
+    width: int = option(0, f"feature channels of the first layer; 0 = {_own('width')}", low=0, high=1024)
+    blocks: int = option(0, f"residual blocks; 0 = {_own('blocks')}", low=0, high=64)
     kernel: int = option(3, "side of the convolutions, px", choices=(3, 5, 7))
     residual: bool = option(True, "add the output to the input, so that training starts at the identity")
     bound: float = option(1.0, "largest change a residual output can make, in units of [-1, 1]", low=0.01, high=2)
@@ -64,7 +77,7 @@ class RefinerOptions:
 
 @dataclass(frozen=True)
 class DiscriminatorOptions:
-    name: str = option("multiscale", "patch discriminator", choices=("eyes", "hands", "multiscale"))
+    name: str = option("multiscale", "patch discriminator", choices=DISCRIMINATORS)
 
 
 @dataclass(frozen=True)
@@ -78,12 +91,13 @@ class AugmentationOptions:
 
 @dataclass(frozen=True)
 class LossOptions:
-    realism: str = option("least_squares", "patch loss of both players", choices=("cross_entropy", "least_squares"))
+    realism: str = option("least_squares", "patch loss of both players", choices=REALISM)
 
 
 @dataclass(frozen=True)
 class RegularisationOptions:
-    """One lambda per self-regularisation term; each multiplies a *mean* over pixels and channels; 0 = off."""
+    """One lambda per self-regularisation term, the function of that name in models/losses.py; each multiplies a *mean*
+    over pixels and channels; 0 = off."""
 
     l1: float = option(0.2, "per-channel L1 of the change (SimGAN eq. 4, psi = identity)", low=0)
     l2: float = option(0.0, "mean square of the change", low=0)
@@ -98,6 +112,30 @@ class FeatureOptions:
     application: str = option("VGG16", "a network of keras.applications")
     layer: str = option("block2_conv2", "the layer whose output is compared; empty = the last")
     weights: str = option("imagenet", "'imagenet' (Keras downloads it) or a local weights file")
+
+
+@dataclass(frozen=True)
+class KeeperOptions:
+    """What else may hold the labels in place, beside the self-regularisation; models/keepers.py."""
+
+    cycle: float = option(
+        0.0, "weight of the L1 by which an inverse refiner, trained along, misses the render; 0 = off", low=0
+    )
+    landmarks: float = option(
+        0.0,
+        "weight of the error, in shares of the side, by which a network trained on renders misses the label points of "
+        "refined faces; 0 = off",
+        low=0,
+    )
+    landmark_steps: int = option(600, "steps that the landmark network is trained for, before all others", low=1)
+
+
+@dataclass(frozen=True)
+class CycleGANOptions:
+    """CycleGAN (Zhu et al. 2017, arXiv 1703.10593)."""
+
+    cycle: float = option(10.0, "lambda of the L1 of both cycles", low=0)
+    identity: float = option(5.0, "weight of the L1 by which pictures of the other pile change", low=0)
 
 
 @dataclass(frozen=True)
@@ -155,26 +193,7 @@ class EvaluationOptions:
     )
 
 
-SECTIONS: dict[str, type] = {
-    "data": DataOptions,
-    "style": StyleOptions,
-    "labels": LabelOptions,
-    "refiner": RefinerOptions,
-    "discriminator": DiscriminatorOptions,
-    "augmentation": AugmentationOptions,
-    "loss": LossOptions,
-    "self_regularisation": RegularisationOptions,
-    "features": FeatureOptions,
-    "history": HistoryOptions,
-    "refiner_optimizer": OptimizerOptions,
-    "discriminator_optimizer": OptimizerOptions,
-    "training": TrainingOptions,
-    "monitor": MonitorOptions,
-    "evaluation": EvaluationOptions,
-}
-OWN_WIDTH_AND_BLOCKS = {"resnet": (64, 4), "unet": (32, 2)}  # what 0 stands for
 AUTO_LABELS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
-UNET_STRIDE = 8  # px: three halvings
 
 # What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on, but for
 # training.steps. More of them put the fall of the learning rates off, which may have begun.
@@ -185,8 +204,9 @@ CHANGEABLE_ON_RESUME = {"training.steps", "data.memory_gib"} | {
 
 @dataclass(frozen=True)
 class Config:
-    """A complete, validated configuration; make one with `Config.load`."""
+    """A complete, validated configuration; make one with `Config.load`. The fields are the sections of the file."""
 
+    method: MethodOptions
     data: DataOptions
     style: StyleOptions
     labels: LabelOptions
@@ -196,6 +216,8 @@ class Config:
     loss: LossOptions
     self_regularisation: RegularisationOptions
     features: FeatureOptions
+    keeper: KeeperOptions
+    cyclegan: CycleGANOptions
     history: HistoryOptions
     refiner_optimizer: OptimizerOptions
     discriminator_optimizer: OptimizerOptions
@@ -260,6 +282,9 @@ class Config:
         """The options in which two configurations differ: "section.key" -> (mine, the other's)."""
         theirs = other.flat()
         return {key: (value, theirs[key]) for key, value in self.flat().items() if value != theirs[key]}
+
+
+SECTIONS: dict[str, type] = {section.name: section.type for section in dataclasses.fields(Config)}
 
 
 def help_of(key: str) -> str:
@@ -358,27 +383,48 @@ def _parsed(kind: Any, value: Any) -> Any:
 
 
 def _resolve(flat: dict[str, Any]) -> None:
-    """Fills in what 0 and relative paths stand for, and refuses options that exclude each other."""
+    """Fills in what 0 and relative paths stand for, and refuses options that exclude each other or do nothing."""
+    _refuse_idle(flat)
     if flat["labels.file"] == "auto" and flat["data.synthetic"]:
         beside = os.path.join(flat["data.synthetic"], AUTO_LABELS)
         flat["labels.file"] = beside if os.path.exists(beside) else ""
     for key in ("data.synthetic", "data.real", "labels.file"):
         if flat[key] != "auto":  # which it stays where there is no synthetic folder yet
             flat[key] = flat[key] and os.path.abspath(flat[key])  # a resumed run may be started from another folder
-    width, blocks = OWN_WIDTH_AND_BLOCKS[flat["refiner.name"]]
-    flat["refiner.width"] = flat["refiner.width"] or width
-    flat["refiner.blocks"] = flat["refiner.blocks"] or blocks
-    if flat["refiner.name"] == "unet" and flat["data.size"] % UNET_STRIDE:
-        nearest = max(UNET_STRIDE, round(flat["data.size"] / UNET_STRIDE) * UNET_STRIDE)
+    refiner = REFINERS[flat["refiner.name"]]
+    flat["refiner.width"] = flat["refiner.width"] or refiner.width
+    flat["refiner.blocks"] = flat["refiner.blocks"] or refiner.blocks
+    if flat["data.size"] % refiner.stride:
+        nearest = max(refiner.stride, round(flat["data.size"] / refiner.stride) * refiner.stride)
         raise UserError(
-            f"data.size = {flat['data.size']} is no multiple of {UNET_STRIDE}, which the unet halves three times",
-            f"use {nearest}, or refiner.name = resnet",
+            f"data.size = {flat['data.size']} is no multiple of {refiner.stride}, as refiner.name = "
+            f"{flat['refiner.name']} needs it",
+            f"use {nearest}, or another refiner",
+        )
+    if flat["keeper.landmarks"] and flat["data.size"] % LANDMARK_STRIDE:
+        raise UserError(
+            f"data.size = {flat['data.size']} is no multiple of {LANDMARK_STRIDE}, as keeper.landmarks needs it",
+            f"use {max(1, round(flat['data.size'] / LANDMARK_STRIDE)) * LANDMARK_STRIDE}, or keeper.landmarks = 0",
         )
     if flat["history.half_batches"] and flat["training.batch_size"] % 2:
         raise UserError(
             f"training.batch_size = {flat['training.batch_size']} is odd, but the history takes half of each batch",
             "make it even, or set history.half_batches = 0",
         )
+
+
+def _refuse_idle(flat: dict[str, Any]) -> None:
+    """Raises a UserError where an option was set that the method makes no use of."""
+    method, unused = flat["method.name"], METHODS[flat["method.name"]].unused
+    if "labels" in unused and flat["labels.file"] == "auto":
+        flat["labels.file"] = ""
+    for key, spec in _specs().items():
+        is_unused = key in unused or key.split(".")[0] in unused
+        if is_unused and flat[key] not in (spec.default, ""):
+            raise UserError(
+                f"{key} = {flat[key]!r} does nothing where method.name = {method}",
+                "leave it out, or name another method",
+            )
 
 
 def _toml_value(value: Any) -> str:

@@ -107,3 +107,9 @@ def mirror_order(k: int) -> np.ndarray | None:
         run = [point for first, last in zip(bounds[::2], bounds[1::2], strict=True) for point in range(first, last)]
         order[run] = run[::-1]
     return order
+
+
+def mirror_points(points: np.ndarray, width: float) -> np.ndarray:
+    x = np.stack([width - points[..., 0], points[..., 1]], -1)
+    order = mirror_order(points.shape[-2])
+    return x if order is None else x[..., order, :]

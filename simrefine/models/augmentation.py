@@ -26,19 +26,19 @@ def augment(pictures, draws, options: AugmentationOptions):
     if options.brightness:
         pictures = pictures + options.brightness * brightness
     if options.shift:
-        pictures = _shift(pictures, down[:, 0, 0, 0] * options.shift, axis=1)
-        pictures = _shift(pictures, right[:, 0, 0, 0] * options.shift, axis=2)
+        for axis, shares in ((1, down), (2, right)):
+            side = ops.cast(ops.shape(pictures)[axis], "float32")
+            pictures = shift(pictures, ops.round(shares[:, 0, 0, 0] * options.shift * side), axis)
     return pictures
 
 
-def _shift(pictures, shares, axis: int):
-    """Moves each picture along `axis` by its share of the side, in whole pixels, repeating the edge.
+def shift(pictures, offsets, axis: int):
+    """Moves each picture along `axis` (1 = down, 2 = right) by its offset [n], whole pixels, repeating the edge.
 
     A 0-1 matrix [n, side, side] that picks rows: a matrix product has a fast, repeatable gradient; a gather's,
     which adds in any order, has not.
     """
     side = ops.shape(pictures)[axis]
-    offsets = ops.round(shares * ops.cast(side, "float32"))
     places = ops.arange(side, dtype="float32")
     sources = ops.clip(places[None, :] - offsets[:, None], 0.0, ops.cast(side - 1, "float32"))
     picks = ops.cast(sources[:, :, None] == places[None, None, :], pictures.dtype)

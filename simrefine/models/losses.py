@@ -1,10 +1,12 @@
-"""The losses of SimGAN (arXiv 1612.07828), each a few lines beside its equation.
+"""The losses of SimGAN (arXiv 1612.07828), a few lines each beside their equation.
 
 Pictures are float32 [n, h, w, c] in [-1, 1]; logits are [n, h', w', 2], one pair a local patch. Every loss is a
 *mean*, so its size, and with it the meaning of lambda, does not depend on the number of pixels, channels or faces.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -18,36 +20,36 @@ def margin(logits):
     return logits[..., REFINED] - logits[..., REAL]
 
 
-def cross_entropy(margins, says_refined: bool):
-    """Softmax cross-entropy of the patches (eq. 1 and 2): -log P(label), a value a patch."""
-    return ops.softplus(-margins if says_refined else margins)
+class Patches(NamedTuple):
+    """What a realism loss makes of the margins [n, h', w'] of one patch size; all of that shape. At a margin of 0 both
+    penalties are equal and the probability is 0.5."""
+
+    as_real: Any  # the penalty where the label is "real"
+    as_refined: Any  # the penalty where the label is "refined"
+    probability: Any  # P(refined), in [0, 1]
 
 
-def least_squares(margins, says_refined: bool):
+def cross_entropy(margins) -> Patches:
+    """Softmax cross-entropy, -log P(label) (eq. 1 and 2)."""
+    return Patches(ops.softplus(margins), ops.softplus(-margins), ops.sigmoid(margins))
+
+
+def least_squares(margins) -> Patches:
     """Squared distance to the label, margins of -1 and +1 standing for 0 and 1 (Mao et al. 2017, arXiv 1611.04076)."""
-    return ops.square((margins - (1.0 if says_refined else -1.0)) / 2.0)
+    real, refined = ops.square((margins + 1.0) / 2.0), ops.square((margins - 1.0) / 2.0)
+    return Patches(real, refined, ops.clip((margins + 1.0) / 2.0, 0.0, 1.0))
 
 
-def softmax_probability(margins):
-    """P(refined) under cross_entropy."""
-    return ops.sigmoid(margins)
+def realism_loss(name: str) -> Callable:
+    """The function above of that name in `catalogue.REALISM`: margins to Patches."""
+    return globals()[name]
 
 
-def clipped_probability(margins):
-    """P(refined) under least_squares: the regressed label, clipped to [0, 1]."""
-    return ops.clip((margins + 1.0) / 2.0, 0.0, 1.0)
-
-
-# name -> (penalty of a patch for not saying what it should, its probability of "refined"); a margin of 0 is undecided
-REALISM: dict[str, tuple[Callable, Callable]] = {
-    "cross_entropy": (cross_entropy, softmax_probability),
-    "least_squares": (least_squares, clipped_probability),
-}
-
-
-def patch_loss(penalty: Callable, logit_maps: list, says_refined: bool):
-    """Mean over patches and faces, then over the discriminator's patch sizes: a scalar."""
-    return sum(ops.mean(penalty(margin(logits), says_refined)) for logits in logit_maps) / len(logit_maps)
+def patch_loss(realism: Callable, logit_maps: list, says_refined: bool):
+    """Mean of the penalty for that label over patches and faces, then over the patch sizes: a scalar."""
+    patches = [realism(margin(logits)) for logits in logit_maps]
+    penalties = [patch.as_refined if says_refined else patch.as_real for patch in patches]
+    return sum(ops.mean(penalty) for penalty in penalties) / len(logit_maps)
 
 
 def patch_accuracy(logit_maps: list, is_refined: bool):
@@ -58,52 +60,68 @@ def patch_accuracy(logit_maps: list, is_refined: bool):
 
 
 def l1(refined, synthetic):
-    """||R(x) - x||_1 / n, the per-channel L1 (eq. 4, psi = identity)."""
-    return ops.mean(ops.abs(refined - synthetic))
+    """The per-channel L1 (eq. 4, psi = identity); its mean is ||x - R(x)||_1 / n. Pictures to a penalty a pixel and
+    channel, [n, h, w, c], as the other terms."""
+    return ops.abs(refined - synthetic)
 
 
 def l2(refined, synthetic):
-    """Mean square of the change."""
-    return ops.mean(ops.square(refined - synthetic))
+    """The square of the change: hard on large changes and lenient on small ones."""
+    return ops.square(refined - synthetic)
 
 
 def channel_mean(refined, synthetic):
-    """psi = mean of the colour channels, the paper's choice for colour: hue is free, brightness is held."""
-    return ops.mean(ops.abs(ops.mean(refined - synthetic, axis=-1)))
+    """psi = mean of the colour channels, the paper's choice for colour: hue is free, brightness held. [n, h, w, 1]."""
+    return ops.abs(ops.mean(refined - synthetic, axis=-1, keepdims=True))
 
 
 def gradient(refined, synthetic):
-    """psi = image derivatives along both axes."""
+    """psi = image derivatives along both axes, averaged; beyond its last row and column a picture stays as it is."""
     change = refined - synthetic
-    rows = ops.abs(change[:, 1:] - change[:, :-1])
-    columns = ops.abs(change[:, :, 1:] - change[:, :, :-1])
-    return (ops.mean(rows) + ops.mean(columns)) / 2.0
+    rows = ops.pad(ops.abs(change[:, 1:] - change[:, :-1]), ((0, 0), (0, 1), (0, 0), (0, 0)))
+    columns = ops.pad(ops.abs(change[:, :, 1:] - change[:, :, :-1]), ((0, 0), (0, 0), (0, 1), (0, 0)))
+    return (rows + columns) / 2.0
 
 
 def high_pass(refined, synthetic):
     """psi = x - 9-pixel box blur of x: holds edges and features, leaves slow colour and light free."""
     change = refined - synthetic  # the filter is linear, so it may act on the difference
-    return ops.mean(ops.abs(change - ops.average_pool(change, BLUR, strides=1, padding="same")))
+    return ops.abs(change - ops.average_pool(change, BLUR, strides=1, padding="same"))
 
 
-# Every psi that needs nothing but the two pictures; "features" joins them when its network has been loaded.
-SELF_REGULARISATION: dict[str, Callable] = {
-    "l1": l1,
-    "l2": l2,
-    "channel_mean": channel_mean,
-    "gradient": gradient,
-    "high_pass": high_pass,
-}
+def feature_distance(extractor: keras.Model, refined, synthetic):
+    """psi = feature maps of `extractor` (see `build_feature_extractor`): [n, h', w', c']."""
+    return ops.abs(extractor(refined, training=False) - extractor(synthetic, training=False))
 
 
-def self_regularisation(terms: Mapping[str, Callable], weights: Mapping[str, float], refined, synthetic):
-    """Sum of lambda * term over the terms whose lambda is not 0 (eq. 4): a scalar."""
-    chosen = [weight * terms[name](refined, synthetic) for name, weight in weights.items() if weight]
-    return sum(chosen, start=ops.zeros(()))
+def self_regularisation(lambdas: Mapping[str, float], refined, synthetic, hold, extractor: keras.Model | None = None):
+    """Sum over the terms of lambda x the mean of hold x penalty (eq. 4, weighted): a scalar.
+
+    Args:
+        lambdas: by the name of the term, a function above; "features" is `feature_distance`. Those of 0 are left out.
+        refined, synthetic: [n, h, w, c] in [-1, 1].
+        hold: the weight of each pixel's penalty in [0, 1], [n, h, w, 1] or [n, 1, 1, 1]. Where a term's penalties are
+            coarser than the picture, it is averaged to their places.
+        extractor: of the feature maps, where their lambda is not 0.
+    """
+    total = ops.zeros(())
+    for name, weight in lambdas.items():
+        if weight:
+            term = partial(feature_distance, extractor) if name == "features" else globals()[name]
+            penalty = term(refined, synthetic)
+            total = total + weight * ops.mean(_at_scale(hold, penalty.shape[1:3]) * penalty)
+    return total
 
 
-def feature_distance(application: str, layer: str, weights: str) -> Callable:
-    """psi = feature maps of a network of keras.applications: a term like those above.
+def _at_scale(hold, shape: tuple[int, int]):
+    """Weights [n, h, w, 1] averaged to [n, *shape, 1]; those that are alike everywhere, [n, 1, 1, 1], as they are."""
+    if tuple(hold.shape[1:3]) in ((1, 1), tuple(shape)):
+        return hold
+    return ops.image.resize(hold, shape, interpolation="bilinear", antialias=True)
+
+
+def build_feature_extractor(application: str, layer: str, weights: str, channels: int) -> keras.Model:
+    """Pictures [n, h, w, channels] in [-1, 1] to the feature maps [n, h', w', c'] of a network of keras.applications.
 
     Args:
         application: a name in `keras.applications`, such as "VGG16".
@@ -119,23 +137,14 @@ def feature_distance(application: str, layer: str, weights: str) -> Callable:
         names = [n for n in dir(keras.applications) if n[0].isupper()]
         raise ValueError(f"keras.applications has no {application!r}, only {', '.join(names)}")
     network = build(include_top=False, weights=weights)
-    names = [each.name for each in network.layers]
+    names = [layer.name for layer in network.layers]
     if layer and layer not in names:
         raise ValueError(f"{application} has no layer {layer!r}, only {', '.join(names)}")
     output = network.get_layer(layer).output if layer else network.output
-    extractor = keras.Model(network.input, output)
-    extractor.trainable = False
-    preprocess = _preprocessing(build)
-
-    def psi(pictures):
-        if pictures.shape[-1] == 1:
-            pictures = ops.repeat(pictures, 3, axis=-1)
-        return extractor(preprocess((pictures + 1.0) * 127.5), training=False)
-
-    def features(refined, synthetic):
-        return ops.mean(ops.abs(psi(refined) - psi(synthetic)))
-
-    return features
+    picture = keras.Input((None, None, channels), name="picture")
+    colour = ops.repeat(picture, 3, axis=-1) if channels == 1 else picture
+    prepared = _preprocessing(build)((colour + 1.0) * 127.5)
+    return keras.Model(picture, keras.Model(network.input, output)(prepared), name="features")
 
 
 def _preprocessing(build: Callable) -> Callable:

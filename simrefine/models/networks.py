@@ -2,8 +2,9 @@
 
 Pictures are float32 [n, h, w, c] in [-1, 1]. Layers compute in `dtype` ("float32" or "mixed_bfloat16"), but the
 last layer of every network is float32: a residual of one gray level is below bfloat16's resolution.
-A new network is one function and one entry in REFINERS or DISCRIMINATORS. Sizes of the paper's networks:
-Shrivastava et al. 2017 (arXiv 1612.07828), section 3. None has batch norm or a transposed convolution.
+A new network is one function here and one entry of the same name in `catalogue.REFINERS` or `DISCRIMINATORS`. Sizes
+of the paper's networks: Shrivastava et al. 2017 (arXiv 1612.07828), section 3. None has batch norm or a transposed
+convolution.
 """
 
 import itertools
@@ -20,9 +21,9 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
 
     With `options.residual` the last layer starts at zero, so the new refiner is the identity.
     """
-    conv = convolutions(dtype, seed)
+    conv, body = convolutions(dtype, seed), globals()[options.name]
     picture = keras.Input((None, None, channels), name="synthetic")
-    features = REFINERS[options.name](picture, options, conv, dtype)
+    features = body(picture, options, conv, dtype)
     if options.residual:
         change = conv(features, channels, 1, dtype="float32", kernel_initializer="zeros")
         refined = picture + options.bound * ops.tanh(change)
@@ -33,9 +34,9 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
 
 def build_discriminator(name: str, channels: int, dtype: str, seed: int) -> keras.Model:
     """A patch discriminator; call it through `judge`. Its logits are linear."""
-    conv = convolutions(dtype, seed)
+    conv, body = convolutions(dtype, seed), globals()[name]
     picture = keras.Input((None, None, channels), name="picture")
-    return keras.Model(picture, DISCRIMINATORS[name](picture, conv, dtype), name="discriminator")
+    return keras.Model(picture, body(picture, conv, dtype), name="discriminator")
 
 
 def judge(discriminator: keras.Model, pictures, training: bool = False) -> list:
@@ -134,10 +135,6 @@ def multiscale(x, conv, dtype: str) -> list:
     for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
         large = conv(large, filters, 4, strides=strides, activation="leaky_relu")
     return [_logits(small, conv), _logits(large, conv, kernel=4)]
-
-
-REFINERS: dict[str, Callable] = {"resnet": resnet, "unet": unet}
-DISCRIMINATORS: dict[str, Callable] = {"eyes": eyes, "hands": hands, "multiscale": multiscale}
 
 
 def _logits(x, conv, kernel: int = 1):

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from simrefine import backend
-from simrefine.config import UNET_STRIDE
+from simrefine.catalogue import REFINERS
 from simrefine.data.batches import Pile
 from simrefine.data.folders import list_folder
 from simrefine.data.images import ImageError, read_picture, to_channels, to_signed, to_uint8
 from simrefine.data.styles import read_styles, restyle_alone
 from simrefine.errors import UserError
+from simrefine.methods.state import assign
 from simrefine.models.networks import build_refiner
-from simrefine.training.checkpoint import assign, read_refiner
+from simrefine.training.published import read_refiner
 
 STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: enough for a mean and a covariance
 
@@ -31,9 +32,10 @@ class Refiner:
 
     def __init__(self, path: Path | str, precision: str = "float32", style: Path | str | None = None, seed: int = 0):
         published = read_refiner(Path(path))
-        self.channels, self.size = published.channels, published.size
+        options, data = published.config.refiner, published.config.data
+        self.channels, self.size = data.channels, data.size
         self.step, self.fingerprint = published.step, published.fingerprint
-        self.styles, self._candidates, self._seed = published.styles, published.candidates, seed
+        self.styles, self._candidates, self._seed = published.styles, published.config.style.candidates, seed
         if style is not None:
             if not self._candidates:
                 raise UserError(
@@ -41,10 +43,11 @@ class Refiner:
                 )
             self.styles = read_style(Path(style), self.channels)
         if style is not None or seed:
-            told = self.fingerprint.encode() + self.styles.tobytes() + str(seed).encode()
-            self.fingerprint = hashlib.sha256(told).hexdigest()
+            parts = self.fingerprint.encode() + self.styles.tobytes() + str(seed).encode()
+            self.fingerprint = hashlib.sha256(parts).hexdigest()
         backend.use_device()
-        network = build_refiner(published.options, published.channels, backend.resolve_precision(precision), seed=0)
+        self._stride = REFINERS[options.name].stride
+        network = build_refiner(options, data.channels, backend.resolve_precision(precision), seed=0)
         assign(network.variables, published.weights, Path(path))
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
 
@@ -66,7 +69,7 @@ class Refiner:
             return pictures.copy()
         height, width = pictures.shape[1:3]
         styled = restyle_alone(to_signed(pictures), self.styles, self._candidates, self._seed)
-        down, right = -height % UNET_STRIDE, -width % UNET_STRIDE  # which the resnet does not mind
+        down, right = -height % self._stride, -width % self._stride
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         return to_uint8(self._refine(padded))[:, :height, :width]
 

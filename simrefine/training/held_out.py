@@ -1,39 +1,66 @@
-"""Faces that training never sees, and what the refiner does to them: the numbers by which the best checkpoint is kept.
+"""Faces that training never sees, and what the refiner does to them: the numbers by which the best refiner is kept.
 
 In go a few faces of both piles; out come distance to the photographs, colour gap and displacement, for TensorBoard
 and for the rule below. A full evaluation, with a verdict, is `simrefine evaluate`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from simrefine.config import Config, EvaluationOptions
-from simrefine.data.batches import Pile
+from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, statistics, statistics_gap, wasserstein_mean
+from simrefine.methods.method import Method
 from simrefine.randomness import generator
+from simrefine.threads import in_batches
+from simrefine.training.monitor import Monitor
+from simrefine.training.published import read_refiner, write_published
 
 BATCH = 32  # faces refined at a time
-SCORE = "held_out/swd"  # the number that the best checkpoint has least of
+SCORE = "held_out/swd"  # the number that the best refiner has least of
 
 
-def hold_out(pile: Pile, config: Config, purpose: str) -> tuple[Pile, np.ndarray]:
-    """The pile without `evaluation.faces` random pictures, and those: uint8 [faces, h, w, c].
+def split_off(faces: Faces, config: Config, purpose: str) -> tuple[Faces, np.ndarray]:
+    """The faces without `evaluation.faces` random ones, and those: uint8 [evaluation.faces, h, w, c].
 
     Raises:
         UserError: less than a batch would be left to train on.
     """
     count, needed = config.evaluation.faces, config.training.batch_size
-    if len(pile) < count + needed:
+    if len(faces) < count + needed:
         raise UserError(
-            f"evaluation.faces = {count} would leave less than a batch ({needed}) of {len(pile)} {purpose} pictures",
+            f"evaluation.faces = {count} would leave less than a batch ({needed}) of {len(faces)} {purpose} pictures",
             "lower it, or set evaluation.every = 0",
         )
-    order = generator(config.training.seed, 0, f"held-out {purpose}").permutation(len(pile))
-    return pile.take(np.sort(order[count:])), pile[np.sort(order[:count])]
+    order = generator(config.training.seed, 0, f"held-out {purpose}").permutation(len(faces))
+    return faces.take(np.sort(order[count:])), faces.pile[np.sort(order[:count])]
+
+
+class HeldOut:
+    """The looks at the held-out faces of one run, and the best refiner so far, which is kept in `run`/best.
+
+    Args:
+        synthetic, real: uint8 [n, h, w, c].
+        resumed: an earlier process of this run may have kept a best one.
+    """
+
+    def __init__(self, config: Config, run: Path, synthetic: np.ndarray, real: np.ndarray, *, resumed: bool):
+        self._options, self._synthetic, self._real = config.evaluation, synthetic, real
+        self.folder = run / "best"
+        self.best = read_refiner(self.folder).evaluation if resumed and self.folder.exists() else None
+
+    def look(self, method: Method, step: int, monitor: Monitor, *, keep: bool = True) -> None:
+        """Measures and shows what the refiner does after `step` steps; with `keep`, keeps it if it is the best."""
+        measured = measure_held_out(method.refine, self._synthetic, self._real)
+        monitor.held_out(step, measured)
+        if keep and is_better(measured, self.best, self._options):
+            self.best = measured
+            write_published(self.folder, method.publish(), step, measured)
 
 
 def measure_held_out(
@@ -45,8 +72,7 @@ def measure_held_out(
         held_out/swd: mean sliced Wasserstein distance to the real faces, x 1e3; held_out/colour_gap, gray levels;
         held_out/displacement and _p95: median and 95th percentile of the displacement at a grid, percent of the side.
     """
-    batches = [to_signed(synthetic[i : i + BATCH]) for i in range(0, len(synthetic), BATCH)]
-    refined = to_uint8(np.concatenate([np.asarray(refine(batch)) for batch in batches]))
+    refined = in_batches(lambda faces: to_uint8(refine(to_signed(faces))), synthetic, BATCH)
     drift = summarise_drift(measure_drift(synthetic, refined, None, [""] * len(refined)))
     return {
         SCORE: wasserstein_mean(sliced_wasserstein(refined, real)),

@@ -1,4 +1,4 @@
-"""What a run tells the world: TensorBoard, metrics.jsonl, log.txt, the progress line and the health alarms.
+"""The outputs of a run while it trains: TensorBoard, metrics.jsonl, log.txt, the progress line and the health alarms.
 
 In go each step's numbers and, now and then, pictures; nothing comes back, so training is the same with or without.
 """
@@ -21,8 +21,9 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from simrefine.config import Config
-from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_uint8
-from simrefine.models.simgan import Inspection
+from simrefine.data.images import Picture, encode_picture, to_uint8
+from simrefine.methods.logged import Logged
+from simrefine.methods.method import Inspection
 from simrefine.training.health import Health
 from simrefine.training.montage import comparison, probability_overlay
 
@@ -35,22 +36,33 @@ class Monitor:
     Args:
         run: the run folder.
         config: what is shown as text and as hyperparameters.
+        logged: the numbers that the method may log; they say what the progress line shows and which alarms there are.
         first, total: the step this process begins with, and the number of all steps.
         console: where the progress goes.
-        said: what the user was told before the run folder was opened; log.txt begins with it.
+        opening: the lines that were shown before the run folder was opened; log.txt begins with them.
     """
 
-    def __init__(self, run: Path, config: Config, first: int, total: int, console: Console, said: Sequence[str] = ()):
-        self._said = said
+    def __init__(
+        self,
+        run: Path,
+        config: Config,
+        logged: Sequence[Logged],
+        first: int,
+        total: int,
+        console: Console,
+        opening: Sequence[str] = (),
+    ):
+        self._opening = opening
+        self._shown = [entry for entry in logged if entry.label]
         self._run, self._config, self._first, self._total, self._console = run, config, first, total, console
         self._window: dict[str, list[float]] = defaultdict(list)
         self._window_began, self._waited = time.perf_counter(), 0.0
         self._line_shown = 0.0
-        self._health = Health()
+        self._health = Health(logged)
 
     def __enter__(self) -> "Monitor":
         self._log = open(self._run / "log.txt", "a", encoding="utf-8")
-        for message in self._said:
+        for message in self._opening:
             self._note(message)
         _forget_lines_from(self._run / "metrics.jsonl", self._first)
         self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")
@@ -118,26 +130,19 @@ class Monitor:
         self._window.clear()
         self._window_began, self._waited = time.perf_counter(), seconds_waited
 
-    def pictures(self, step: int, synthetic: np.ndarray, real: np.ndarray, seen: Inspection) -> None:
+    def pictures(self, step: int, real: np.ndarray, seen: Inspection) -> None:
         """The fixed grid, the patch probabilities and the histograms after `step` steps.
 
-        `synthetic` and `real` are the fixed faces, float32 [n, h, w, c] in [-1, 1], that `seen` was made from.
+        `real` are the fixed photographs, float32 [n, h, w, c] in [-1, 1], that `seen` was made from.
         """
-        rendered, refined = to_uint8(synthetic), to_uint8(seen.average)
-        grid = comparison(rendered, refined, to_uint8(real))
-        self._add_picture(step, "faces/synthetic, refined, 5x difference, real", grid)
-        overlay = probability_overlay(refined, seen.probabilities)
+        columns = {name: to_uint8(pictures) for name, pictures in (seen.columns | {"real": real}).items()}
+        headings, grid = comparison(columns)
+        self._add_picture(step, f"faces/{headings}", grid)
+        overlay = probability_overlay(columns["refined"], seen.probabilities)
         self._add_picture(step, "faces/refined, probability of refined (red) per patch size", overlay)
-        for name, margins in seen.margins.items():
-            self._add(step, histogram_pb(f"discriminator/logits_{name}", margins))
-        self._write_scalars(
-            step,
-            {
-                # The refiner of one step can swing while its average stands still: only both together tell.
-                "refiner/change_current": float(np.mean(np.abs(seen.current - synthetic)) * GRAY_LEVELS),
-                "refiner/change_average": float(np.mean(np.abs(seen.average - synthetic)) * GRAY_LEVELS),
-            },
-        )
+        for tag, margins in seen.margins.items():
+            self._add(step, histogram_pb(tag, margins))
+        self._write_scalars(step, seen.numbers)
         self._events.flush()
 
     def held_out(self, step: int, numbers: dict[str, float]) -> None:
@@ -150,15 +155,7 @@ class Monitor:
 
     def _show(self, done: int, means: dict[str, float], seconds_a_step: float) -> None:
         losses = "  ".join(
-            f"{label} {means[name]:{form}}"
-            for label, name, form in (
-                ("R realism", "refiner/realism", ".3f"),
-                ("R self-reg", "refiner/self_regularisation", ".3f"),
-                ("change", "refiner/change", ".1f"),
-                ("D", "discriminator/loss", ".3f"),
-                ("D refined", "discriminator/accuracy_refined", ".0%"),
-            )
-            if name in means
+            f"{entry.label} {means[entry.name]:{entry.format}}" for entry in self._shown if entry.name in means
         )
         speed = f"{means['time/images_per_second']:.0f} images/s"
         self._progress.update(self._task, numbers=f"{speed}  {losses}")

@@ -1,13 +1,28 @@
 """Pictures of pictures for TensorBoard and the README: uint8 faces in, one uint8 sheet out."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 DIFFERENCE_GAIN = 5  # the change is shown this many times as strong, around mid-gray
 
 
-def comparison(synthetic: np.ndarray, refined: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """One row a face: synthetic | refined | 5x difference | real; uint8 [n, h, w, c] each to [n h, 4 w, c]."""
-    return sheet(np.stack([synthetic, refined, difference(synthetic, refined), real], axis=1))
+def comparison(columns: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """Faces side by side, one row a face: their headings, and the sheet.
+
+    Args:
+        columns: uint8 [n, h, w, c] by heading, "synthetic" and "refined" among them; after the latter comes their
+            difference.
+
+    Returns:
+        The headings from left to right, and uint8 [n h, columns w, c].
+    """
+    shown: dict[str, np.ndarray] = {}
+    for name, pictures in columns.items():
+        shown[name] = pictures
+        if name == "refined":
+            shown[f"{DIFFERENCE_GAIN}x difference"] = difference(columns["synthetic"], pictures)
+    return ", ".join(shown), sheet(np.stack(list(shown.values()), axis=1))
 
 
 def difference(synthetic: np.ndarray, refined: np.ndarray) -> np.ndarray:

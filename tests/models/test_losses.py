@@ -1,17 +1,24 @@
 """Losses are means with known values, so lambda means the same for any size, batch and number of channels."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
+from simrefine.catalogue import REALISM
+from simrefine.config import RegularisationOptions
+from simrefine.models import losses
 from simrefine.models.losses import (
-    REALISM,
-    SELF_REGULARISATION,
-    feature_distance,
+    build_feature_extractor,
     patch_accuracy,
     patch_loss,
+    realism_loss,
     self_regularisation,
 )
+
+TERMS = [field.name for field in dataclasses.fields(RegularisationOptions) if field.name != "features"]
+EVERYWHERE = np.ones((1, 1, 1, 1), np.float32)
 
 
 def logits(margins):
@@ -24,30 +31,30 @@ def test_cross_entropy_is_softmax_cross_entropy_over_the_two_classes():
     maps = np.random.default_rng(0).normal(size=(2, 3, 3, 2)).astype(np.float32)
     for label in (0, 1):
         expected = keras.ops.sparse_categorical_crossentropy(np.full((2, 3, 3), label), maps, from_logits=True)
-        got = patch_loss(REALISM["cross_entropy"][0], [maps], says_refined=bool(label))
+        got = patch_loss(losses.cross_entropy, [maps], says_refined=bool(label))
         np.testing.assert_allclose(got, np.mean(expected), rtol=1e-6)
 
 
 def test_least_squares_is_the_squared_distance_to_the_label():
-    penalty, probability = REALISM["least_squares"]
-    assert float(penalty(1.0, True)) == 0 and float(penalty(-1.0, False)) == 0
-    assert float(penalty(-1.0, True)) == 1 and float(penalty(0.0, True)) == 0.25
-    np.testing.assert_allclose(probability(np.float32([-3, -1, 0, 1, 3])), [0, 0, 0.5, 1, 1])
+    patches = losses.least_squares(np.float32([-3, -1, 0, 1, 3]))
+    np.testing.assert_allclose(patches.as_refined, [4, 1, 0.25, 0, 1])
+    np.testing.assert_allclose(patches.as_real, [1, 0, 0.25, 1, 4])
+    np.testing.assert_allclose(patches.probability, [0, 0, 0.5, 1, 1])
 
 
 @pytest.mark.parametrize("name", REALISM)
 def test_realism_loss_falls_as_patches_become_real_and_never_goes_flat(name):
-    penalty, probability = REALISM[name]
-    losses = [float(patch_loss(penalty, [logits([[[m]]])], says_refined=False)) for m in (3.0, 1.0, 0.0, -1.0)]
-    assert losses == sorted(losses, reverse=True) and len(set(losses)) == 4
-    assert float(probability(np.float32(0.0))) == 0.5
+    realism = realism_loss(name)
+    values = [float(patch_loss(realism, [logits([[[m]]])], says_refined=False)) for m in (3.0, 1.0, 0.0, -1.0)]
+    assert values == sorted(values, reverse=True) and len(set(values)) == 4
+    assert float(realism(np.float32(0.0)).probability) == 0.5
 
 
 @pytest.mark.parametrize("name", REALISM)
 def test_realism_loss_is_a_mean_over_patches_faces_and_patch_sizes(name):
-    penalty = REALISM[name][0]
-    one = patch_loss(penalty, [logits(np.full((1, 1, 1), 0.3))], True)
-    many = patch_loss(penalty, [logits(np.full((5, 4, 4), 0.3)), logits(np.full((5, 9, 9), 0.3))], True)
+    realism = realism_loss(name)
+    one = patch_loss(realism, [logits(np.full((1, 1, 1), 0.3))], True)
+    many = patch_loss(realism, [logits(np.full((5, 4, 4), 0.3)), logits(np.full((5, 9, 9), 0.3))], True)
     np.testing.assert_allclose(one, many, rtol=1e-6)
 
 
@@ -64,11 +71,15 @@ def stripes(n, size, channels, strength=0.5):
     return change
 
 
-@pytest.mark.parametrize("name", SELF_REGULARISATION)
+def term(name, refined, synthetic, hold=EVERYWHERE):
+    return float(self_regularisation({name: 1.0}, refined, synthetic, hold))
+
+
+@pytest.mark.parametrize("name", TERMS)
 def test_self_regularisation_does_not_depend_on_size_batch_or_channels(name):
     def value(n, size, channels):
         change = stripes(n, size, channels)
-        return float(SELF_REGULARISATION[name](change, np.zeros_like(change)))
+        return term(name, change, np.zeros_like(change))
 
     reference = value(2, 64, 3)
     assert reference > 0.05
@@ -79,39 +90,62 @@ def test_self_regularisation_does_not_depend_on_size_batch_or_channels(name):
 def test_the_terms_have_their_known_values():
     change = np.full((2, 32, 32, 3), 0.5, np.float32)
     zero = np.zeros_like(change)
-    got = {name: float(term(change, zero)) for name, term in SELF_REGULARISATION.items()}
+    got = {name: term(name, change, zero) for name in TERMS}
     assert got == pytest.approx({"l1": 0.5, "l2": 0.25, "channel_mean": 0.5, "gradient": 0, "high_pass": 0}, abs=1e-6)
     opposite = np.stack([change[..., 0], -change[..., 0], zero[..., 0]], axis=-1)  # a tint of no brightness
-    assert float(SELF_REGULARISATION["channel_mean"](opposite, zero)) == pytest.approx(0, abs=1e-6)
-    assert float(SELF_REGULARISATION["gradient"](stripes(2, 32, 3), zero)) == pytest.approx(0.25, abs=1e-6)
+    assert term("channel_mean", opposite, zero) == pytest.approx(0, abs=1e-6)
+    # 31 of 32 columns differ from their neighbour by 0.5; half of the sum is of the rows, which do not differ.
+    assert term("gradient", stripes(2, 32, 3), zero) == pytest.approx(0.25 * 31 / 32, abs=1e-6)
     # Under a 9-pixel blur a stripe of 0.5 keeps 5/9 of itself, a gap gets 4/9: both are 2/9 off.
     striped = stripes(2, 64, 3)
-    assert float(SELF_REGULARISATION["high_pass"](striped, 0 * striped)) == pytest.approx(2 / 9, abs=0.005)
+    assert term("high_pass", striped, 0 * striped) == pytest.approx(2 / 9, abs=0.005)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_weight_of_the_map_means_the_same_for_every_term(name):
+    # Half of the picture weighs 0.25: whatever the term makes of the change, so much of it must be left.
+    change = stripes(2, 64, 3)
+    hold = np.ones((2, 64, 64, 1), np.float32)
+    hold[:, :32] = 0.25
+    whole = term(name, change, 0 * change)
+    assert term(name, change, 0 * change, hold) == pytest.approx((1 + 0.25) / 2 * whole, rel=0.02)
+    assert term(name, change, 0 * change, 0.25 * EVERYWHERE) == pytest.approx(0.25 * whole)
+
+
+def test_the_map_is_averaged_to_the_places_of_feature_maps():
+    picture = keras.Input((None, None, 1))
+    coarse = keras.Model(picture, keras.layers.AveragePooling2D(4)(picture))
+    change = np.ones((1, 16, 16, 1), np.float32)
+    hold = np.zeros((1, 16, 16, 1), np.float32)
+    hold[:, :, :8] = 1.0
+    got = float(self_regularisation({"features": 1.0}, change, 0 * change, hold, coarse))
+    assert got == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_lambdas_weigh_the_sum_and_zero_leaves_a_term_out():
     change = np.full((1, 8, 8, 1), 0.5, np.float32)
-
-    def broken(refined, synthetic):
-        raise AssertionError("a term of lambda 0 was computed")
-
-    terms = SELF_REGULARISATION | {"features": broken}
-    weights = {"l1": 2.0, "l2": 4.0, "features": 0.0}
-    assert float(self_regularisation(terms, weights, change, 0 * change)) == pytest.approx(2 * 0.5 + 4 * 0.25)
+    weights = {"l1": 2.0, "l2": 4.0, "features": 0.0}  # without an extractor, the features would be an error
+    got = float(self_regularisation(weights, change, 0 * change, EVERYWHERE))
+    assert got == pytest.approx(2 * 0.5 + 4 * 0.25)
 
 
 def test_the_feature_term_loads_a_local_weights_file_and_is_zero_for_equal_pictures(tmp_path):
     network = keras.applications.MobileNet(include_top=False, weights=None)
     network.save_weights(tmp_path / "mobilenet.weights.h5")
     pictures = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
-    term = feature_distance("MobileNet", "conv_pw_1_relu", str(tmp_path / "mobilenet.weights.h5"))
-    assert float(term(pictures, pictures)) == 0
-    assert float(term(pictures, -pictures)) > 0
-    assert float(term(pictures[..., :1], -pictures[..., :1])) > 0, "gray faces"
+    for channels in (3, 1):
+        file = str(tmp_path / "mobilenet.weights.h5")
+        extractor = build_feature_extractor("MobileNet", "conv_pw_1_relu", file, channels)
+        faces = pictures[..., :channels]
+        same, other = (
+            float(self_regularisation({"features": 1.0}, faces, synthetic, EVERYWHERE, extractor))
+            for synthetic in (faces, -faces)
+        )
+        assert same == 0 and other > 0
 
 
 def test_a_feature_network_or_layer_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="VGG17.*only.*VGG16"):
-        feature_distance("VGG17", "", None)
+        build_feature_extractor("VGG17", "", None, 3)
     with pytest.raises(ValueError, match="nowhere.*only.*conv1_relu"):
-        feature_distance("MobileNet", "nowhere", None)
+        build_feature_extractor("MobileNet", "nowhere", None, 3)

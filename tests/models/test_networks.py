@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from tiny import tiny_config
 
+from simrefine.catalogue import DISCRIMINATORS, REFINERS
 from simrefine.models.losses import margin
-from simrefine.models.networks import DISCRIMINATORS, REFINERS, Doubling, build_discriminator, build_refiner, judge
+from simrefine.models.networks import Doubling, build_discriminator, build_refiner, judge
 
 CHANNELS = (1, 3)
 
@@ -61,19 +62,15 @@ def test_no_network_has_batch_norm_or_a_transposed_convolution(name):
     assert not [each for each in network.layers if isinstance(each, keras.layers.Conv2DTranspose)]
 
 
-@pytest.mark.parametrize(
-    ("name", "patches"),
-    [("eyes", [23]), ("hands", [71]), ("multiscale", [22, 70])],
-    ids=["eyes", "hands", "multiscale"],
-)
-def test_each_decision_sees_the_stated_patch(name, patches):
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_each_decision_sees_the_patch_that_the_catalogue_states(name):
     network = build_discriminator(name, 1, "float32", seed=0)
     # Many pictures, because a max-pooling or a ReLU lets only some of them through.
     pictures = tf.constant(random_pictures(24, 160, 1))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(pictures)
         middles = [maps[:, maps.shape[1] // 2, maps.shape[2] // 2, 0] for maps in judge(network, pictures)]
-    for middle, patch in zip(middles, patches, strict=True):
+    for middle, patch in zip(middles, DISCRIMINATORS[name].patches, strict=True):
         seen = np.abs(tape.gradient(middle, pictures).numpy()).sum(axis=(0, 1, 3)) > 0
         assert seen.sum() == patch
 

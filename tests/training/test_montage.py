@@ -10,7 +10,8 @@ def faces(value, n=2, channels=3):
 
 
 def test_a_row_is_synthetic_refined_difference_real():
-    grid = comparison(faces(100), faces(110), faces(200))
+    headings, grid = comparison({"synthetic": faces(100), "refined": faces(110), "real": faces(200)})
+    assert headings == "synthetic, refined, 5x difference, real"
     assert grid.shape == (8, 16, 3)
     assert [int(grid[0, column, 0]) for column in (0, 4, 8, 12)] == [100, 110, 177, 200]  # 127.5 + 5 * 10
 

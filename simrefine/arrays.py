@@ -1,0 +1,73 @@
+"""A folder of numbers: our own JSON beside a safetensors file, so that loading one cannot run code. It is complete or
+absent, and damage is noticed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from simrefine.errors import UserError
+from simrefine.files import publishing_folder
+
+
+def write_arrays(
+    folder: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, about_name: str, arrays_name: str
+) -> None:
+    """Writes `folder`/ABOUT_NAME.json and `folder`/ARRAYS_NAME.safetensors, replacing the folder in a single move.
+
+    Args:
+        about: "format", a whole number, and whatever else JSON can hold.
+
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    with publishing_folder(folder) as temporary:
+        file = temporary / f"{arrays_name}.safetensors"
+        try:
+            save_file({name: np.asarray(value, order="C") for name, value in arrays.items()}, file)
+        except SafetensorError as error:  # it wraps the disk's own error into text
+            raise UserError(
+                f"cannot write {folder}: {error}", "free some space and continue with --resume: older files are kept"
+            ) from error
+        about = {"format": about["format"], "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} | dict(about)
+        (temporary / f"{about_name}.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def read_arrays(
+    folder: Path, *, about_name: str, arrays_name: str, formats: range
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The way back.
+
+    Args:
+        formats: those that can be read.
+
+    Raises:
+        UserError: the files are missing or damaged, or of a format that this simrefine does not read.
+    """
+    about_file, arrays_file = folder / f"{about_name}.json", folder / f"{arrays_name}.safetensors"
+    try:
+        about = json.loads(about_file.read_bytes())
+        _check_format(about_file, about["format"], formats)
+        if hashlib.sha256(arrays_file.read_bytes()).hexdigest() != about["sha256"]:
+            raise UserError(f"{arrays_file} is damaged: its SHA-256 is not the one in {about_file.name}")
+        return about, load_file(arrays_file)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(f"{folder} is damaged or incomplete: {error}") from error
+
+
+def _check_format(file: Path, found: Any, formats: range) -> None:
+    if not isinstance(found, int):
+        raise ValueError(f"its format is {found!r}")
+    if found >= formats.stop:
+        raise UserError(f"{file} has format {found}, this simrefine reads up to {formats[-1]}", "use a newer simrefine")
+    if found < formats.start:
+        raise UserError(
+            f"{file} has format {found}, this simrefine reads {formats.start} and newer",
+            "use the older simrefine that wrote it, or train again",
+        )

@@ -1,0 +1,60 @@
+"""What there is to choose from, by name, with the facts that the configuration needs. Nothing of Keras is in here.
+
+A name is at once the value of an option and the name of what it stands for: a function of models/networks.py or
+models/losses.py, a class of methods/. So a new network or loss is one function and one entry. (The terms of the
+self-regularisation have their entry, a lambda each, in config.RegularisationOptions.)
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RefinerFacts:
+    """What a refiner is built with unless told otherwise.
+
+    Args:
+        width: feature channels of the first layer.
+        blocks: residual blocks.
+        stride: px; the sides of its pictures must be multiples of it.
+    """
+
+    width: int
+    blocks: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class DiscriminatorFacts:
+    """The side of the patches that each of its decisions sees, px, one a map of logits."""
+
+    patches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """The sections and options that a method makes no use of: setting one would do nothing, so it is refused."""
+
+    unused: tuple[str, ...]
+
+
+REFINERS = {
+    "resnet": RefinerFacts(width=64, blocks=4, stride=1),  # the paper's, for eyes
+    "unet": RefinerFacts(width=32, blocks=2, stride=8),  # three halvings
+}
+DISCRIMINATORS = {
+    "eyes": DiscriminatorFacts(patches=(23,)),
+    "hands": DiscriminatorFacts(patches=(71,)),
+    "multiscale": DiscriminatorFacts(patches=(22, 70)),
+}
+LANDMARK_STRIDE = 16  # px; the sides of the landmark network's pictures must be multiples of it
+REALISM = ("cross_entropy", "least_squares")
+METHODS = {
+    "simgan": MethodFacts(unused=("cyclegan",)),
+    "cyclegan": MethodFacts(
+        unused=(
+            *("labels", "self_regularisation", "features", "keeper"),
+            *("training.refiner_updates", "training.discriminator_updates"),
+            *("training.pretrain_refiner", "training.pretrain_discriminator"),
+        )
+    ),
+}

@@ -1,0 +1,7 @@
+"""Methods of learning a refiner, a file each: which loss moves which weights, in which order."""
+
+from simrefine.methods.cyclegan import CycleGAN
+from simrefine.methods.method import Method
+from simrefine.methods.simgan import SimGAN
+
+METHODS: dict[str, type[Method]] = {"simgan": SimGAN, "cyclegan": CycleGAN}  # the names are those of the catalogue

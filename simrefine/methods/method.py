@@ -1,0 +1,102 @@
+"""What a method of learning is to all that comes after it: the loop, the checkpoints, the monitor and `refine` know
+this and nothing else. A method says which loss moves which weights; it opens no file and knows no clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import keras
+import numpy as np
+
+from simrefine.config import Config
+from simrefine.data.batches import Pile
+from simrefine.methods.logged import Logged
+
+STYLES = "styles"  # the name of that array beside a refiner's weights
+
+
+class Inputs(NamedTuple):
+    """What there is to learn from."""
+
+    synthetic: Pile  # rendered faces
+    real: Pile  # photographs
+    points: np.ndarray | None  # label points of the synthetic pile, [m, k, 2] in px, NaN = not labelled; None = none
+    styles: np.ndarray  # colours of photographs, [s, 1 + c, c], see `data.styles.read_styles`
+
+
+class Frozen(NamedTuple):
+    """Networks that were trained before the first step and never move; None where the configuration needs none."""
+
+    extractor: keras.Model | None = None  # of feature maps, see `models.losses.build_feature_extractor`
+    landmarks: keras.Model | None = None  # see `models.landmarks.build_landmark_network`
+
+
+class Inspection(NamedTuple):
+    """What the networks make of a fixed set of faces, for pictures and histograms."""
+
+    # float32 [n, h, w, c] in [-1, 1] by heading, to be shown side by side: "synthetic", "refined" (by the averaged
+    # refiner) and, where there is a way back, "back".
+    columns: dict[str, np.ndarray]
+    probabilities: list[np.ndarray]  # P(refined) of the refined faces, a map [n, h', w'] in [0, 1] a patch size
+    margins: dict[str, np.ndarray]  # tag -> margins of all patches, flat; above 0 = "refined"
+    numbers: dict[str, float]  # by name, each declared in `Method.logged`
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a method gives away: numbers and what to build with them, no code.
+
+    Args:
+        kind: what it is, "refiner".
+        options: sections of the configuration that say how to build it, ready for JSON.
+        arrays: by name; the weights of the network are "000", "001", ... in the order of its variables.
+    """
+
+    kind: str
+    options: dict[str, dict[str, Any]]
+    arrays: dict[str, np.ndarray]
+
+
+class Method(Protocol):
+    """A method of learning, made as `METHODS[name](config, inputs, dtype, frozen)`."""
+
+    logged: tuple[Logged, ...]  # all numbers that it may log
+
+    def batch(self, step: int) -> NamedTuple:
+        """All that step `step` consumes: a function of (seed, step) alone, called from several threads."""
+
+    def step(self, batch: NamedTuple, step: int) -> dict[str, float]:
+        """Moves the weights; the numbers of the step by name, each declared in `logged`."""
+
+    def refine(self, pictures: np.ndarray) -> np.ndarray:
+        """What the published refiner makes of float32 [n, h, w, c] in [-1, 1], any n: the same shape and range."""
+
+    def inspect(self, synthetic: np.ndarray, real: np.ndarray) -> Inspection:
+        """The networks on fixed faces, float32 [n, h, w, c] in [-1, 1]; nothing moves."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that a resumed run needs to go on as if it had never stopped: weights, optimisers, averages, histories.
+        Randomness needs none, it follows from the step."""
+
+    def restore(self, arrays: Mapping[str, np.ndarray], source: Path) -> None:
+        """Takes what `state` gave; nothing is taken where something does not fit.
+
+        Raises:
+            UserError: the arrays, which come from `source`, are of another configuration.
+        """
+
+    def publish(self) -> Published:
+        """The averaged refiner."""
+
+
+def publish_refiner(config: Config, network: keras.Model, styles: np.ndarray) -> Published:
+    """A refiner as `simrefine refine` builds it: its network, and the colours that it gives faces first."""
+    weights = {f"{index:03d}": np.asarray(variable) for index, variable in enumerate(network.variables)}
+    options = {
+        "data": {"size": config.data.size, "channels": config.data.channels},
+        "refiner": asdict(config.refiner),
+        "style": asdict(config.style),
+    }
+    return Published("refiner", options, weights | {STYLES: styles.astype(np.float32)})

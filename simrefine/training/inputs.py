@@ -1,0 +1,119 @@
+"""What a training learns from, read from the user's folders: both piles, the label points, the photographs' colours."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from simrefine.config import Config
+from simrefine.data.faces import Faces, label_faces, read_faces
+from simrefine.data.folders import Listing, Reject, list_folder, write_rejects
+from simrefine.data.points import mirror_order
+from simrefine.data.styles import read_all_styles
+from simrefine.errors import UserError
+from simrefine.methods.method import Inputs
+
+MAX_STYLES = 4096  # photographs whose colours are used and kept with the refiner: 200 kB
+SHOWN_REJECTS = 3
+
+
+def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> tuple[Faces, Faces]:
+    """Reads the synthetic folder, with its label points where there are any, and the real one.
+
+    Args:
+        config: `data.synthetic` and `data.real` must be set.
+        run: where the rejected files are listed, in rejects.csv; None = nowhere.
+        say: called with a line on what was found in each.
+
+    Raises:
+        UserError: a folder is missing, holds too few usable pictures or is given twice; the labels fit no picture.
+    """
+    data = config.data
+    faces = {
+        name: read_faces(
+            Path(getattr(data, name)),
+            name,
+            size=data.size,
+            channels=data.channels,
+            memory_gib=data.memory_gib,
+            records=listing.pictures,
+            partly=True,
+        )
+        for name, listing in _list_folders(config).items()
+    }
+    for name, pile in faces.items():
+        say(f"{name:<11} {pile.folder}: {len(pile)} pictures, {len(pile.rejects)} rejected")
+    _report_rejects(faces, run, say)
+    for name, pile in faces.items():
+        if len(pile) < config.training.batch_size:
+            where = f", see {run / 'rejects.csv'}" if pile.rejects and run else ""
+            raise UserError(
+                f"the {name} folder {pile.folder} holds {len(pile)} usable pictures, at least "
+                f"{config.training.batch_size} (one batch) are needed ({len(pile.rejects)} rejected{where})",
+                "add pictures, or lower --batch-size",
+            )
+    return _with_points(faces["synthetic"], config, say), faces["real"]
+
+
+def gather_inputs(synthetic: Faces, real: Faces) -> Inputs:
+    """What a method learns from, out of the faces that are not held out."""
+    chosen = spread(len(real), MAX_STYLES)
+    # One photograph at a time: all together, in the precision that this takes, they would fill the memory.
+    styles = read_all_styles(real.pile[[place]][0] for place in chosen)
+    return Inputs(synthetic.pile, real.pile, synthetic.points, styles)
+
+
+def spread(length: int, count: int) -> np.ndarray:
+    """At most `count` places, spread evenly over `length`."""
+    return np.linspace(0, length - 1, min(count, length)).astype(int)
+
+
+def _list_folders(config: Config) -> dict[str, Listing]:
+    folders = {"synthetic": config.data.synthetic, "real": config.data.real}
+    for name, folder in folders.items():
+        if not folder:
+            raise UserError(f"no {name} folder is given", f"add --{name} DIR")
+    listings = {
+        name: list_folder(Path(folder), config.data.exclude, what=f"{name} folder") for name, folder in folders.items()
+    }
+    both = set.intersection(*({record.path.resolve() for record in pile.pictures} for pile in listings.values()))
+    if both:
+        raise UserError(
+            f"{len(both)} pictures are in both the synthetic folder {folders['synthetic']} and the real folder "
+            f"{folders['real']}, such as {min(both)}",
+            "give two separate folders, or leave one out with --exclude",
+        )
+    return listings
+
+
+def _report_rejects(faces: Mapping[str, Faces], run: Path | None, say: Callable[[str], None]) -> None:
+    rejects = [
+        Reject(str(pile.folder / reject.relative), reject.reason) for pile in faces.values() for reject in pile.rejects
+    ]
+    if rejects and run:
+        write_rejects(run / "rejects.csv", rejects)
+    for reject in rejects[:SHOWN_REJECTS]:
+        say(f"  rejected  {reject.relative}: {reject.reason}")
+
+
+def _with_points(synthetic: Faces, config: Config, say: Callable[[str], None]) -> Faces:
+    """The label points of the synthetic pile, where there is a label file and something that asks for them."""
+    keeper, file = config.keeper.landmarks, config.labels.file
+    if file and (config.labels.elsewhere < 1 or keeper):
+        synthetic = label_faces(synthetic, file, partly=True)
+        if synthetic.points is None:
+            say(f"labels      {file} has no points: features are held everywhere alike")
+        else:
+            known = np.isfinite(synthetic.points).any(axis=(1, 2)).sum()
+            say(f"labels      {file}: points of {known} pictures say where features are held")
+    if keeper and synthetic.points is None:
+        raise UserError(
+            "keeper.landmarks needs label points of the synthetic pictures, and there are none",
+            "name a label file with --labels, or set keeper.landmarks = 0",
+        )
+    if keeper and config.data.flip and mirror_order(synthetic.points.shape[1]) is None:
+        raise UserError(
+            f"keeper.landmarks cannot mirror {synthetic.points.shape[1]} points, whose order is not known",
+            "set data.flip = false, or keeper.landmarks = 0",
+        )
+    return synthetic

@@ -1,0 +1,110 @@
+"""What a training gives away, on the disk: `refiner/` with model.json (kind and options) and weights.safetensors.
+
+Numbers and our own JSON. It is read through the configuration, so that a network from a file meets the same limits as
+one from a flag.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simrefine.arrays import read_arrays, write_arrays
+from simrefine.config import Config
+from simrefine.errors import UserError
+from simrefine.files import restore_folder
+from simrefine.methods.method import STYLES, Published
+
+FORMAT = 3  # 1 and 2 had no kind; 1 is of networks that are no longer built
+NAMES = {"about_name": "model", "arrays_name": "weights"}
+
+
+@dataclass(frozen=True)
+class PublishedRefiner:
+    """A refiner's folder read back: what to build, and the weights to put into it.
+
+    Args:
+        config: the sections data, refiner and style are those it was trained with.
+        step: the training step it was taken at.
+        weights: in the order of the network's variables.
+        styles: [m, 1 + channels, channels], see `data.styles.read_styles`.
+        fingerprint: SHA-256 of the weights file.
+        evaluation: the numbers by which it was chosen, if it was.
+    """
+
+    config: Config
+    step: int
+    weights: list[np.ndarray]
+    styles: np.ndarray
+    fingerprint: str
+    evaluation: dict[str, float] | None
+
+
+def write_published(
+    folder: Path, published: Published, step: int, evaluation: Mapping[str, float] | None = None
+) -> None:
+    """Writes `folder` as `refine` loads it, replacing the one before in a single move.
+
+    Args:
+        step: the training step it was taken at.
+        evaluation: the numbers by which it was chosen, if it was.
+
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    about = {
+        "format": FORMAT,
+        "kind": published.kind,
+        "step": step,
+        "options": published.options,
+        "evaluation": evaluation,
+    }
+    write_arrays(folder, about, published.arrays, **NAMES)
+
+
+def read_refiner(path: Path) -> PublishedRefiner:
+    """Reads a run folder's refiner, or a refiner folder itself.
+
+    Raises:
+        UserError: there is none, it is damaged, of another kind, or of a format that this simrefine does not read.
+    """
+    inside = path / "refiner"
+    restore_folder(inside)
+    folder = path if (path / "model.json").exists() else inside
+    if not path.is_dir():
+        raise UserError(f"{path} is {'a file' if path.exists() else 'not there'}", "name the run folder of a training")
+    if not folder.is_dir():
+        raise UserError(
+            f"{path} holds no refiner: neither model.json nor a folder refiner/",
+            "name the run folder of a training that has saved at least once",
+        )
+    about, arrays = read_arrays(folder, **NAMES, formats=range(2, FORMAT + 1))
+    try:
+        if about["format"] == 2:
+            about = _from_format_2(about)
+        if about["kind"] != "refiner":
+            raise UserError(f"{folder} holds no refiner but a {about['kind']}", "name the run folder of a refiner")
+        sections = about["options"]
+        values = {f"{section}.{key}": sections[section][key] for section in sections for key in sections[section]}
+        step, styles = int(about["step"]), arrays.pop(STYLES)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder / 'model.json'} is damaged: {error}", "publish it again: resume the run") from error
+    return PublishedRefiner(
+        config=Config.load(values=values, environment={}),
+        step=step,
+        weights=[arrays[name] for name in sorted(arrays)],
+        styles=styles,
+        fingerprint=about["sha256"],
+        evaluation=about.get("evaluation"),
+    )
+
+
+def _from_format_2(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 2 had the options beside everything else, and only refiners."""
+    data = {"size": about["size"], "channels": about["channels"]}
+    return dict(about) | {
+        "kind": "refiner",
+        "options": {"data": data, "refiner": about["refiner"], "style": about["style"]},
+    }
