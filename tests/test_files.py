@@ -7,7 +7,7 @@ import pytest
 
 from simrefine import files
 from simrefine.errors import UserError
-from simrefine.files import publishing_folder, restore_folder, write_file
+from simrefine.files import publishing_file, publishing_folder, restore_folder, write_file
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
@@ -19,6 +19,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device. free some space"):
         write_file(tmp_path / "a", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_file_that_is_not_finished_leaves_the_old_file_and_no_litter(tmp_path):
+    write_file(tmp_path / "a", b"old")
+    with pytest.raises(ZeroDivisionError), publishing_file(tmp_path / "a") as file:
+        file.write(b"half")
+        raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
 
