@@ -17,7 +17,7 @@ import numpy as np
 
 from simrefine.data.archives import Reader, read_file, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
-from simrefine.data.folders import Reject, list_folder, write_rejects
+from simrefine.data.folders import REJECTS, Reject, list_folder, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture
 from simrefine.data.labels import read_labels
 from simrefine.data.points import check_inside
@@ -25,7 +25,7 @@ from simrefine.errors import UserError
 from simrefine.files import publishing_folder, write_file
 from simrefine.threads import run_ahead, thread_pool
 
-ANNOTATIONS, REJECTS = "annotations.jsonl", "rejects.csv"  # at the top of the output folder
+ANNOTATIONS = "annotations.jsonl"  # at the top of the output folder
 THREADS = 4
 
 
@@ -118,7 +118,7 @@ def prepare(
     """
     started, out = time.monotonic(), Path(out)
     mask_folder = out.with_name(f"{out.name}-masks") if any(face.read_mask for face in faces) else None
-    _check_places(out, mask_folder)
+    _check_empty(out, mask_folder)
     if not faces:
         raise UserError(f"{source}: there is no picture of a face to cut out", "check the path, and any --exclude")
     if limit is not None and limit < len(faces):
@@ -231,8 +231,8 @@ def read_points(path: Path, pictures: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def _check_places(out: Path, mask_folder: Path | None) -> None:
-    for folder in filter(None, (out, mask_folder)):
+def _check_empty(*folders: Path | None) -> None:
+    for folder in filter(None, folders):
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise UserError(f"{folder} is no folder", "name a new or empty folder with --out")
         if folder.exists() and any(folder.iterdir()):

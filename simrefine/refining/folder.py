@@ -18,13 +18,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simrefine.data.folders import Record, Reject, write_rejects
+from simrefine.data.folders import REJECTS, Record, Reject, write_rejects
 from simrefine.data.images import to_channels
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
 from simrefine.refining.pictures import Raw, gather_by_size, read_raw, write_refined
 from simrefine.refining.places import COMPARE as COMPARE  # for evaluation
-from simrefine.refining.places import REJECTS, check_places, claim, is_done, list_work
+from simrefine.refining.places import check_places, claim, is_done, list_work
 from simrefine.threads import run_ahead, thread_pool
 
 
@@ -114,7 +114,7 @@ def refine_folder(
     tally = _Tally(len(jobs), len(jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
     with thread_pool(threads) as pool:
-        # Labels first: whoever finds a refined picture finds its labels.
+        # Labels first: a refined picture never stands there without its labels.
         carried = list(run_ahead(pool, _carry_over, labels, ahead))
         tally.report()
         raw = tally.pass_on(run_ahead(pool, read_raw, todo, ahead))
@@ -146,7 +146,7 @@ def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Ra
 
 
 class _Tally:
-    """What has become of the pictures so far; tells `progress` of every change."""
+    """What has become of the pictures so far, reported to `progress` after every change."""
 
     def __init__(self, found: int, skipped: int, progress: Callable[[int, int], None] | None):
         self.found, self.skipped, self._progress = found, skipped, progress

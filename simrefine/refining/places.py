@@ -13,13 +13,12 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from simrefine.data.folders import MANIFEST, Record, list_folder, matches, mirrored, resolved
+from simrefine.data.folders import MANIFEST, REJECTS, Record, list_folder, matches, mirrored, resolved
 from simrefine.data.images import EXTENSIONS
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, write_file
 
-REJECTS = "rejects.csv"  # at the top of the output folder, beside MANIFEST
-COMPARE = PurePosixPath("_compare")  # below it, for pictures side by side
+COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from simrefine.data.folders import MANIFEST, Record
+from simrefine.data.folders import MANIFEST, REJECTS, Record
 from simrefine.data.images import Picture, decode_picture, encode_picture, read_picture
 from simrefine.errors import UserError
 from simrefine.refining import folder as folder_module
 from simrefine.refining import pictures as pictures_module
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.pictures import gather_by_size, read_raw
-from simrefine.refining.places import REJECTS, Job
+from simrefine.refining.places import Job
 
 
 class Brighter:
