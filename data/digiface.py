@@ -25,7 +25,7 @@ def main(archive, landmarks):
     from simrefine.data.prepare import faces_by_person, read_points
 
     points = read_points(landmarks, archive) if landmarks else {}
-    whole = Square(WIDTH / 2, WIDTH / 2, WIDTH)  # the set's own crop is as near as can be told without landmarks
+    whole = Square(WIDTH / 2, WIDTH / 2, WIDTH)  # without landmarks, the set's own crop is the best frame known
     return faces_by_person(list_files(archive), whole, WIDTH, points), landmarks or archive
 
 

@@ -1,7 +1,7 @@
 """Files that are either complete or absent.
 
-Everything simrefine writes for keeps goes through here: to a temporary name in the same folder, flushed to
-the disk, then renamed. A kill at any moment leaves the old file or the new one, never half of either.
+Results are written here: to a temporary name in the same folder, flushed to the disk, then renamed. A kill at any
+moment leaves the old file or the new one, never half of either.
 """
 
 import errno
@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from simrefine.errors import UserError
 
@@ -49,12 +50,24 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         UserError: see `reporting_disk_faults`.
     """
-    temporary = temporary_name(path)
+    with publishing_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def publishing_file(path: Path) -> Iterator[BinaryIO]:
+    """Gives a temporary file to fill; on leaving without an error it appears as `path`, replacing what was there. Makes
+    the folder of `path`.
+
+    Raises:
+        UserError: see `reporting_disk_faults`.
+    """
+    temporary = _temporary_name(path)
     with reporting_disk_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -72,7 +85,7 @@ def publishing_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: see `reporting_disk_faults`.
     """
-    temporary, aside = temporary_name(path), _aside(path)
+    temporary, aside = _temporary_name(path), _aside(path)
     with reporting_disk_faults(path):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -101,7 +114,7 @@ def restore_folder(path: Path) -> None:
             os.replace(aside, path)
 
 
-def temporary_name(path: Path) -> Path:
+def _temporary_name(path: Path) -> Path:
     """A hidden sibling of `path`, on the same disk. One writer per path, so the name needs no random part;
     a digest stands for the name, because a name may already have all of the 255 bytes that a disk allows."""
     return path.with_name(TEMPORARY_PREFIX + _digest(path))

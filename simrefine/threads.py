@@ -4,10 +4,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 import numpy as np
+
+
+@contextmanager
+def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool for as long as the block runs. On an error or Ctrl-C, tasks that wait are dropped and those that run are
+    finished."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def run_ahead(pool: ThreadPoolExecutor, work: Callable, tasks: Iterable, ahead: int) -> Iterator[Any]:

@@ -17,7 +17,7 @@ from simrefine.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR
 
 def run(folder, *arguments, size=64):
     command = ["prepare", folder, "--labels", folder / "labels.jsonl", "--out", folder.parent / "out", "--size", size]
-    return CliRunner().invoke(main, [str(each) for each in (*command, *arguments)], catch_exceptions=False)
+    return CliRunner().invoke(main, [str(word) for word in (*command, *arguments)], catch_exceptions=False)
 
 
 def write_faces(folder, faces, **more):
@@ -37,7 +37,7 @@ def folder(tmp_path):
     """Three faces that can be used, in two formats and a sub-folder."""
     places = {"a.png": (60.2, 70.9, 25), "b/c.jpg": (82.5, 64.3, 33.3), "d.webp": (70, 70, 30)}
     points = {name: points_68(*place) for name, place in places.items()}
-    faces = {name: (draw(160, 150, each), each) for name, each in points.items()}
+    faces = {name: (draw(160, 150, face), face) for name, face in points.items()}
     return write_faces(tmp_path / "faces", faces, subject="somebody")
 
 

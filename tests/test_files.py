@@ -7,10 +7,10 @@ import pytest
 
 from simrefine import files
 from simrefine.errors import UserError
-from simrefine.files import publishing_folder, restore_folder, write_file
+from simrefine.files import publishing_file, publishing_folder, restore_folder, write_file
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     write_file(tmp_path / "a", b"old")
 
     def full(_):
@@ -23,7 +23,16 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_a_failed_publication_leaves_the_old_folder_and_no_litter(tmp_path):
+def test_a_file_that_is_not_finished_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_file(tmp_path / "a", b"old")
+    with pytest.raises(ZeroDivisionError), publishing_file(tmp_path / "a") as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_failed_publication_leaves_the_old_folder_and_nothing_else(tmp_path):
     with publishing_folder(tmp_path / "a") as folder:
         (folder / "f").write_text("old")
     with pytest.raises(ZeroDivisionError), publishing_folder(tmp_path / "a") as folder:

@@ -1,7 +1,7 @@
 """The crop rule: where a face's square lies in its picture, and picture and points moved into that square.
 
 In go a picture and its landmarks, out come a square picture and the same points in its pixels. Renders and photographs
-go through this one rule, because framing is the first thing by which a discriminator tells two piles apart.
+go through this one rule, because framing is the first difference that a discriminator learns.
 """
 
 import math
@@ -120,7 +120,7 @@ def _in_order(points: np.ndarray) -> bool:
         left, right, mouth_left, mouth_right = points[[0, 1, 3, 4]]
     across, down = right - left, (mouth_left + mouth_right - left - right) / 2
     area = across @ across
-    if not area:  # all in one place, which is told apart by its square
+    if not area:  # all in one place: `face_square` rejects its empty square
         return True
     below = (across[0] * down[1] - across[1] * down[0]) / area
     width = (mouth_right - mouth_left) @ across / area

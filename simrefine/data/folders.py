@@ -14,9 +14,10 @@ from simrefine.errors import UserError
 from simrefine.files import write_file
 
 MANIFEST = "simrefine.json"  # marks a folder as the output of `simrefine refine`
-# Pictures too, which only cannot be read: they are rejected by name, not taken for labels.
+REJECTS = "rejects.csv"  # what was left out and why, at the top of an output folder
+# Formats of pictures that are not read: rejected by name, not copied as labels.
 _UNREADABLE = frozenset({".tif", ".tiff", ".gif", ".exr", ".heic", ".avif", ".jp2"})
-_LITTER = frozenset({"thumbs.db", "desktop.ini"})  # what Windows leaves in picture folders
+_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})  # what Windows leaves in picture folders
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
             continue
         for entry in entries:
             relative = parent / entry.name
-            if entry.name.startswith(".") or entry.name.lower() in _LITTER or matches(relative, exclude):
+            if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FILES or matches(relative, exclude):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(relative)

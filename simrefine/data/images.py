@@ -32,7 +32,7 @@ _ENCODING = {
     ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],  # above 100 is lossless
 }
 
-# Damaged files are reported as ImageError; OpenCV would print each of them on the terminal a second time.
+# Damaged files are reported as ImageError; OpenCV would also print them on the terminal.
 _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4 or 5
 _set_log_level(0)
 
@@ -265,7 +265,7 @@ def _read_bmp(content: bytes) -> _Header:
         width, height, bits, compression = number(18, 2), number(20, 2), number(24, 2), 0
     else:  # the height is negative where the first row is the top one
         width, height, bits, compression = number(18, 4, True), abs(number(22, 4, True)), number(28, 2), number(30, 4)
-    packed = compression not in (0, 3, 6)  # run lengths; only the declared size of the file tells where they end
+    packed = compression not in (0, 3, 6)  # run lengths, which end where the declared size of the file does
     size = number(2, 4) if packed else number(10, 4) + (width * bits + 31) // 32 * 4 * height
     if len(content) < max(size, 26):
         raise ImageError(f"truncated BMP: {len(content)} of {size} bytes")

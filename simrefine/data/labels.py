@@ -1,8 +1,8 @@
-"""Annotation files in, one form out: for each picture its label points in continuous pixel coordinates, or its class.
+"""Readers of label files: an annotation file of any known format in, one form out: for each picture its label points in
+continuous pixel coordinates, or its class.
 
 Formats differ in where they count from: JSON lines and Hugging Face metadata are taken as continuous, 300-W .pts
-(Sagonas et al. 2013) counts pixels from 1 and COCO (Lin et al. 2014) from 0. What becomes of points when their picture
-is cropped, resized or mirrored is in data/points.py.
+(Sagonas et al. 2013) counts pixels from 1 and COCO (Lin et al. 2014) from 0. The geometry of points is in points.py.
 """
 
 import csv
@@ -27,7 +27,7 @@ _KNOWN = "known are .jsonl, COCO .json, Hugging Face metadata.jsonl or .csv, and
 
 @dataclass(frozen=True)
 class Labels:
-    """What an annotation file says about the pictures of a folder. Both dicts go by the picture's posix path below it.
+    """What a label file says about the pictures of a folder. The dicts go by the picture's posix path below the folder.
 
     Args:
         points: float64 [k, 2] of x, y in px, the same k for all; the picture spans 0 to width, pixel (i, j) has its
@@ -43,13 +43,13 @@ class Labels:
     groups: dict[str, str] = field(default_factory=dict)
 
     def groups_of(self, names: Sequence[str]) -> list[str] | None:
-        """Who each picture shows; None unless that is known of all."""
+        """Who the pictures show; None unless that is known of all."""
         return [self.groups[name] for name in names] if all(name in self.groups for name in names) else None
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One picture's entry: `where` it stands, for messages, and what it says."""
+    """One picture's entry; `where` names its file and line, for messages."""
 
     where: str
     name: str
@@ -97,9 +97,9 @@ def select_points(labels: Labels, names: Sequence[str]) -> np.ndarray:
     """
     missing = [name for name in names if name not in labels.points]
     if missing:
-        some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise UserError(
-            f"{labels.source} has no points for {len(missing)} of {len(names)} pictures: {some}",
+            f"{labels.source} has no points for {len(missing)} of {len(names)} pictures: {first}",
             "name the label file that belongs to these pictures, or take them out of the folder",
         )
     return np.stack([labels.points[name] for name in names])
@@ -207,7 +207,8 @@ def _read_coco(path: Path) -> Iterator[_Row]:
 
 def _read_pts(path: Path, folder: Path) -> Iterator[_Row]:
     if path.is_dir():
-        files = {r.relative: r.path for r in list_folder(path, what="label folder").others if _is_pts(r.relative)}
+        others = list_folder(path, what="label folder").others
+        files = {record.relative: record.path for record in others if record.relative.suffix.lower() == ".pts"}
     else:
         files = {PurePosixPath(path.name): path}
     if not files:
@@ -229,10 +230,6 @@ _READERS: dict[str, Callable[[Path], Iterator[_Row]]] = {
     ".csv": _read_csv,
     ".json": _read_coco,
 }
-
-
-def _is_pts(relative: PurePosixPath) -> bool:
-    return relative.suffix.lower() == ".pts"
 
 
 def _parse_pts(text: str, path: Path) -> np.ndarray:
@@ -261,12 +258,12 @@ def _parse_row(row: Any, where: str) -> _Row:
     keys = [key for key in (*_POINTS, "label") if key in row]
     if not keys:
         raise UserError(f'{where}: no "landmarks", "keypoints" or "label"', "add what the picture is labelled with")
-    given = next((row[key] for key in _POINTS if row.get(key)), None)
+    values = next((row[key] for key in _POINTS if row.get(key)), None)
     label = row.get("label")
     if not isinstance(label, str | int | float | None):
         raise UserError(f'{where}: "label" is neither text nor a number', "give one class a picture")
     group = next((str(row[key]) for key in _GROUPS if row.get(key) is not None), None)
-    points = given and _parse_points(given, 2, where)
+    points = values and _parse_points(values, 2, where)
     return _Row(where, name, points, None if label is None else str(label), group)
 
 

@@ -1,5 +1,9 @@
 """The geometry of label points: what becomes of them when their picture is cropped, resized or mirrored, which of them
-are eyes, and where they hold the refiner. Points are float [..., k, 2] of x, y in px; the picture spans 0 to width."""
+are eyes, whether they fit their pictures, and where they hold the refiner.
+
+Points are float [..., k, 2] of x, y in px; the picture spans 0 to width. 68 points stand in the order of 300-W (Sagonas
+et al. 2013), 5 are eyes, nose tip and mouth corners, from the image's left to its right.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +22,62 @@ def fit_points(points: np.ndarray, height: int | np.ndarray, width: int | np.nda
     side = np.minimum(height, width)
     corner = np.stack([(width - side) // 2, (height - side) // 2], -1)
     return (points - corner[..., None, :]) * (size / side)[..., None, None]
+
+
+def mirror_points(points: np.ndarray, width: float) -> np.ndarray:
+    """The points of the mirrored picture, in the order of their scheme: point 36 of 68 is again the outer corner of the
+    eye on the image's left.
+
+    Where order does not matter, as in `hold_map`, `width - x` mirrors the places of any points.
+
+    Args:
+        points: [..., k, 2] in px; NaN where a point is not labelled.
+        width: of the picture, px.
+
+    Returns:
+        The same shape and dtype.
+
+    Raises:
+        ValueError: the mirror order of k points is not known, see `mirror_order`.
+    """
+    order = mirror_order(points.shape[-2])
+    if order is None:
+        raise ValueError(f"the mirror order of {points.shape[-2]} points is not known")
+    mirrored = points[..., order, :]
+    mirrored[..., 0] = width - mirrored[..., 0]
+    return mirrored
+
+
+def mirror_order(k: int) -> np.ndarray | None:
+    """Which point of the picture becomes each point of the mirrored picture: int [k] for 68 and 5 points, None for
+    other `k`."""
+    if k == 5:
+        return np.array([1, 0, 2, 4, 3])
+    if k != 68:
+        return None
+    order = np.arange(68)
+    # Jaw, brows, nostrils, upper and lower lids, then the lips: outer upper and lower, inner upper and lower.
+    runs = [(0, 17), (17, 27), (31, 36), (36, 40, 42, 46), (40, 42, 46, 48), (48, 55), (55, 60), (60, 65), (65, 68)]
+    for bounds in runs:
+        run = [point for first, last in zip(bounds[::2], bounds[1::2], strict=True) for point in range(first, last)]
+        order[run] = run[::-1]
+    return order
+
+
+def eye_corners(k: int) -> tuple[int, int] | None:
+    """The two points whose distance is the inter-ocular distance: of 68 points the outer eye corners (as in 300-W), of
+    5 the eyes; None where it is not known which of `k` points are eyes."""
+    return {68: (36, 45), 5: (0, 1)}.get(k)
+
+
+def interocular(points: np.ndarray) -> np.ndarray | None:
+    """The inter-ocular distance in px: [n, k, 2] to [n], see `eye_corners`; NaN where an eye is not labelled or both
+    are in one place, None where no eyes are known."""
+    eyes = eye_corners(points.shape[1])
+    if eyes is None:
+        return None
+    distance = np.linalg.norm(points[:, eyes[0]] - points[:, eyes[1]], axis=-1)
+    return np.where(distance > 0, distance, np.nan)
 
 
 def check_inside(
@@ -75,41 +135,3 @@ def hold_map(points: np.ndarray, size: int, reach: float) -> np.ndarray:
     near = np.minimum(down.transpose(0, 2, 1) @ across, 1.0)
     near[np.isnan(points).all(axis=(1, 2))] = 1.0
     return near[..., None]
-
-
-def eye_corners(k: int) -> tuple[int, int] | None:
-    """The two points whose distance is the inter-ocular distance: of 68 points the outer eye corners (as in 300-W), of
-    5 the eyes; None where it is not known which of `k` points are eyes."""
-    return {68: (36, 45), 5: (0, 1)}.get(k)
-
-
-def interocular(points: np.ndarray) -> np.ndarray | None:
-    """The inter-ocular distance in px: [n, k, 2] to [n], see `eye_corners`; NaN where an eye is not labelled or both
-    are in one place, None where no eyes are known."""
-    eyes = eye_corners(points.shape[1])
-    if eyes is None:
-        return None
-    distance = np.linalg.norm(points[:, eyes[0]] - points[:, eyes[1]], axis=-1)
-    return np.where(distance > 0, distance, np.nan)
-
-
-def mirror_order(k: int) -> np.ndarray | None:
-    """For 68 and 5 points, where each point of a mirrored picture comes from: `mirrored = points[:, order]` with x
-    replaced by width - x; None for other `k`."""
-    if k == 5:
-        return np.array([1, 0, 2, 4, 3])
-    if k != 68:
-        return None
-    order = np.arange(68)
-    # Jaw, brows, nostrils, upper and lower lids, then the lips: outer upper and lower, inner upper and lower.
-    runs = [(0, 17), (17, 27), (31, 36), (36, 40, 42, 46), (40, 42, 46, 48), (48, 55), (55, 60), (60, 65), (65, 68)]
-    for bounds in runs:
-        run = [point for first, last in zip(bounds[::2], bounds[1::2], strict=True) for point in range(first, last)]
-        order[run] = run[::-1]
-    return order
-
-
-def mirror_points(points: np.ndarray, width: float) -> np.ndarray:
-    x = np.stack([width - points[..., 0], points[..., 1]], -1)
-    order = mirror_order(points.shape[-2])
-    return x if order is None else x[..., order, :]

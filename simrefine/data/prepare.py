@@ -6,9 +6,7 @@ Every crop is framed by the rule in `data.crops`. `annotations.jsonl` beside the
 
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,14 +17,15 @@ import numpy as np
 
 from simrefine.data.archives import Reader, read_file, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
-from simrefine.data.folders import Reject, list_folder, write_rejects
+from simrefine.data.folders import REJECTS, Reject, list_folder, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture
 from simrefine.data.labels import read_labels
 from simrefine.data.points import check_inside
 from simrefine.errors import UserError
 from simrefine.files import publishing_folder, write_file
+from simrefine.threads import run_ahead, thread_pool
 
-ANNOTATIONS, REJECTS = "annotations.jsonl", "rejects.csv"  # at the top of the output folder
+ANNOTATIONS = "annotations.jsonl"  # at the top of the output folder
 THREADS = 4
 
 
@@ -107,36 +106,30 @@ def prepare(
         out: new or empty; it appears when all is done.
         source: where the landmarks come from, for messages.
         size: side of the crops, px.
-        max_scale: faces that would be enlarged more than this are rejected: they are blurred, and blur tells the
-            piles apart.
+        max_scale: faces that would be enlarged more than this are rejected: they are blurred, and by its
+            blur a discriminator recognises a pile.
         max_outside: the largest share of a crop, 0 to 1, that may lie outside its picture.
-        limit: take only so many faces, evenly spread over all.
+        limit: take at most this many faces, evenly spread over all.
         progress: called as `progress(done, found)`.
 
     Raises:
         UserError: nothing to cut or nothing that could be used, `out` is not empty, labels of pictures of another
             size, or a full disk. Nothing is left behind.
     """
-    started, out, masks = time.monotonic(), Path(out), any(face.read_mask for face in faces)
-    mask_folder = out.with_name(f"{out.name}-masks")
-    for folder in (out, mask_folder) if masks else (out,):
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise UserError(f"{folder} is no folder", "name a new or empty folder with --out")
-        if folder.exists() and any(folder.iterdir()):
-            raise UserError(f"the output folder {folder} is not empty", "name a new or empty folder with --out")
+    started, out = time.monotonic(), Path(out)
+    mask_folder = out.with_name(f"{out.name}-masks") if any(face.read_mask for face in faces) else None
+    _check_empty(out, mask_folder)
     if not faces:
         raise UserError(f"{source}: there is no picture of a face to cut out", "check the path, and any --exclude")
     if limit is not None and limit < len(faces):
         faces = [faces[index] for index in np.linspace(0, len(faces) - 1, limit).round().astype(int)]
-    rules, rejects = _Rules(size, max_scale, max_outside), []
-    crops: list[_Crop] = []
+    rules, crops, rejects = _Rules(size, max_scale, max_outside), [], []
     with ExitStack() as stack:
         place = stack.enter_context(publishing_folder(out))
-        mask_place = stack.enter_context(publishing_folder(mask_folder)) if masks else None
-        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
-        stack.callback(pool.shutdown, cancel_futures=True)  # on an error or Ctrl-C, what waits is dropped
-        work = partial(_make, rules=rules, place=place, mask_place=mask_place, mask_folder=mask_folder)
-        for outcome in _run_ahead(pool, work, _read_all(faces)):
+        mask_place = stack.enter_context(publishing_folder(mask_folder)) if mask_folder else None
+        pool = stack.enter_context(thread_pool(THREADS))
+        work = partial(_write_crop, rules=rules, place=place, mask_place=mask_place, mask_folder=mask_folder)
+        for outcome in run_ahead(pool, work, _read_all(faces), ahead=2 * THREADS):
             (rejects if isinstance(outcome, Reject) else crops).append(outcome)
             if progress:
                 progress(len(crops) + len(rejects), len(faces))
@@ -204,7 +197,7 @@ def faces_by_person(files: dict[str, Reader], square: Square, width: int, points
 
 
 def pictures_of(files: Iterable[str]) -> list[str]:
-    """Those of the names that have a picture's extension."""
+    """The names with a picture's extension."""
     return [name for name in files if PurePosixPath(name).suffix.lower() in EXTENSIONS]
 
 
@@ -238,6 +231,14 @@ def read_points(path: Path, pictures: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def _check_empty(*folders: Path | None) -> None:
+    for folder in filter(None, folders):
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise UserError(f"{folder} is no folder", "name a new or empty folder with --out")
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"the output folder {folder} is not empty", "name a new or empty folder with --out")
+
+
 def _read_all(faces: Iterable[Face]) -> Iterator[tuple[Face, Any]]:
     """Each face with the bytes of its picture and mask, or with why there are none. In one thread and in order: an
     archive is one file, and a compressed .tar can only be read forwards."""
@@ -255,8 +256,11 @@ def _read_all(faces: Iterable[Face]) -> Iterator[tuple[Face, Any]]:
             yield face, error
 
 
-def _make(task: tuple[Face, Any], rules: _Rules, place: Path, mask_place: Path | None, mask_folder: Path):
-    """Cuts and writes one face: a _Crop, or a Reject."""
+def _write_crop(
+    task: tuple[Face, Any], rules: _Rules, place: Path, mask_place: Path | None, mask_folder: Path | None
+) -> _Crop | Reject:
+    """Cuts and writes one face with its mask. `place` and `mask_place` are written to; `mask_folder` is the name under
+    which the masks will appear."""
     face, contents = task
     try:
         if isinstance(contents, ImageError):
@@ -306,7 +310,7 @@ def _locate(face: Face, height: int, width: int) -> tuple[np.ndarray | None, Squ
 
 
 def _check_sizes(crops: Sequence[_Crop], source: Path) -> None:
-    """Labels of smaller pictures put every face into the upper left corner; see `labels.check_inside`."""
+    """Labels of smaller pictures put every face into the upper left corner; see `points.check_inside`."""
     labelled = [crop for crop in crops if crop.points is not None]
     if labelled:
         heights, widths = np.array([(crop.height, crop.width) for crop in labelled]).T
@@ -326,14 +330,3 @@ def _read_mask(folder: Path, relative: PurePosixPath) -> bytes:
         return read_file(next((place for place in places if place.exists()), places[-1]))
     except ImageError as error:
         raise ImageError(f"its mask {error}") from error
-
-
-def _run_ahead(pool: ThreadPoolExecutor, work: Callable, tasks: Iterable) -> Iterator[Any]:
-    """The results of `work` on each task, in order, with a few tasks begun before their turn."""
-    waiting: deque = deque()
-    for task in tasks:
-        waiting.append(pool.submit(work, task))
-        if len(waiting) > 2 * THREADS:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

@@ -42,7 +42,7 @@ class Face:
             8 clothes.
         landmarks: float64 [68, 2], px: exact projections, also of what is hidden.
         jpeg_quality: that the camera saves the photo look with.
-        facts: what else its line in annotations.jsonl says.
+        facts: further fields of its line in annotations.jsonl.
     """
 
     pictures: dict[str, np.ndarray]
@@ -137,5 +137,5 @@ def _write_pile(draft: Path, pile: str, count: int, size: int, seed: int) -> Non
                 "landmarks": np.round(face.landmarks, 3).tolist(),
             }
             lines[place].append(json.dumps(row | face.facts, separators=(",", ":")) + "\n")
-    for place, some in lines.items():
-        (draft / place / "annotations.jsonl").write_text("".join(some), encoding="utf-8")
+    for place, rows in lines.items():
+        (draft / place / "annotations.jsonl").write_text("".join(rows), encoding="utf-8")

@@ -83,7 +83,7 @@ def shape_head(identity: np.ndarray, expression: np.ndarray, hair: np.ndarray | 
         hair: float [n], how far the hair stands off the scalp at each vertex, cm; negative sinks it. None is bald.
     """
     model = head_model()
-    # einsum, because BLAS would start threads for this and wait longer than it works.
+    # einsum: BLAS would start threads for this, which takes longer than the product.
     vertices = model.mean + np.einsum("k,knc->nc", np.asarray(identity, np.float32), model.identity)
     vertices += np.einsum("k,knc->nc", np.asarray(expression, np.float32), model.expression)
     for centre, rim, lids in model.eyes:
@@ -137,7 +137,7 @@ def _attach_landmarks(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     a, b, c = (mesh.rest[faces[:, k], :2] for k in range(3))
     area = _cross(b - a, c - a)
     for index, (x, y, side) in enumerate(others, start=17):
-        if side:  # on a slit: just above or below it, whose edge is straight between two columns
+        if side:  # just above or below a slit, whose edge is straight between two columns
             edge = np.flatnonzero((mesh.side == 1) & (mesh.rest[:, 2] > 3) & (np.abs(mesh.rest[:, 1] - y) < 1))
             y = np.interp(x, mesh.rest[edge, 0], mesh.rest[edge, 1]) + 1e-4 * side
         target = np.array([x, y])

@@ -175,16 +175,16 @@ def _open_sky() -> np.ndarray:
     vertices = heads.shape_head(np.zeros(len(sculpture.IDENTITY)), np.zeros(len(sculpture.EXPRESSIONS)))
     normals = heads.vertex_normals(vertices)
     solid = model.triangles[(model.kind == HEAD) | (model.kind == EAR) | (model.kind == EYE)]
-    count, seen, all_of = 40, 0.0, 1e-6
-    for k in range(count):  # a spiral over the sphere (Fibonacci lattice)
-        height, turn = 1 - (2 * k + 1) / count, k * 2.399963
+    directions, seen, total = 40, 0.0, 1e-6
+    for k in range(directions):  # a spiral over the sphere (Fibonacci lattice)
+        height, turn = 1 - (2 * k + 1) / directions, k * 2.399963
         flat = np.sqrt(1 - height**2)
         towards = np.array([flat * np.cos(turn), height, flat * np.sin(turn)])
         cosine = np.clip(_dot(normals, towards), 0, 1)
         nearness = rasterise(_towards_light(vertices, towards, 128), solid, 128, 128).nearness
         seen = seen + cosine * _reached(nearness, _towards_light(vertices + 0.25 * normals, towards, 128), 0.25)
-        all_of = all_of + cosine
-    share = (seen / all_of).astype(np.float32)
+        total = total + cosine
+    share = (seen / total).astype(np.float32)
     share[np.unique(model.triangles[model.kind == HAIR])] = 0.85
     return share
 
@@ -439,7 +439,7 @@ def _srgb(linear: np.ndarray) -> np.ndarray:
 
 
 def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """[p, 3] with [p, 3] or [3] to [p]. Written out: BLAS would start threads for it, and wait longer than it works."""
+    """[p, 3] with [p, 3] or [3] to [p]. Written out: BLAS would start threads for it, which takes longer."""
     other = np.asarray(other, np.float32).T
     return one[:, 0] * other[0] + one[:, 1] * other[1] + one[:, 2] * other[2]
 

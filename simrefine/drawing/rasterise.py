@@ -1,7 +1,7 @@
 """Triangles on a screen in, the nearest triangle of each pixel out: a z-buffer in numpy.
 
-Triangles of similar size are tested together against a small square of pixels each, so that a mesh of 20,000
-triangles costs a few dozen array operations. Edge functions after Pineda, "A parallel algorithm for polygon
+Triangles of similar size are tested together, against small squares of pixels, so that a mesh of 20,000 triangles
+costs a few dozen array operations. Edge functions after Pineda, "A parallel algorithm for polygon
 rasterization" (SIGGRAPH 1988).
 """
 
@@ -36,14 +36,14 @@ def rasterise(points: np.ndarray, triangles: np.ndarray, height: int, width: int
         points: float [n, 3] of x, y in px (continuous: pixel (i, j) has its centre at (i + 0.5, j + 0.5)) and
             nearness > 0, which grows towards the eye and is linear on the screen: 1 / distance of a perspective
             view, any constant minus the distance of a parallel one.
-        triangles: int [m, 3] of point indices, counter-clockwise as seen; those that turn their back are left out.
+        triangles: int [m, 3] of point indices, counter-clockwise as seen; triangles that turn their back are left out.
         height, width: of the picture, px; triangles may lie outside of it.
     """
     triangle = np.full(height * width, -1, np.int32)
     weights = np.zeros((height * width, 3), np.float32)
     nearness = np.zeros(height * width, np.float32)
     points = np.asarray(points, np.float32)
-    x0, x1, x2 = (points[triangles[:, corner], 0] for corner in range(3))  # [m] each
+    x0, x1, x2 = (points[triangles[:, corner], 0] for corner in range(3))  # [m]
     y0, y1, y2 = (points[triangles[:, corner], 1] for corner in range(3))
     # The first and last column and row whose pixel centres lie in the bounding box.
     left = np.maximum(np.ceil(np.minimum(np.minimum(x0, x1), x2) - 0.5), 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-IDENTITY = (  # each about normal with deviation 1; sensible from -2 to 2
+IDENTITY = (  # about normal with deviation 1; sensible from -2 to 2
     "face_width",
     "face_length",
     "jaw_width",
@@ -34,7 +34,7 @@ IDENTITY = (  # each about normal with deviation 1; sensible from -2 to 2
     "ear_size",
     "neck_width",
 )
-EXPRESSIONS = ("jaw_open", "smile", "pucker", "blink", "brows_up", "brows_down")  # each from 0 to 1
+EXPRESSIONS = ("jaw_open", "smile", "pucker", "blink", "brows_up", "brows_down")  # from 0 to 1
 
 # What a triangle belongs to. The colours of a head are painted on it by place, see looks.py.
 HEAD, EYE, MOUTH, TEETH, EAR, HAIR = range(6)
@@ -131,7 +131,7 @@ class Mesh:
         rest: [n, 3], eyes and mouth closed. side: [n], +1 on the upper edge of a slit, -1 on the lower, 0 elsewhere.
         piece: [n], HEAD to HAIR. surface, outward, triangles, mirror: see heads.Model.
         twin: [n], the vertex of the HEAD that one follows (its own index where it follows none), inset cm behind it.
-        eyes: for each eye the vertices of its centre and of its front.
+        eyes: the vertices of an eye's centre and of its front, for the left and the right eye.
     """
 
     rest: np.ndarray
@@ -150,9 +150,9 @@ def build_mesh() -> Mesh:
     head = _head_piece()
     pieces = [
         head,
-        *(_eye_piece(s, head["rest"], edge) for s, edge in zip((-1, 1), head["eye_edges"], strict=True)),
+        *(_eye_piece(side, head["rest"], edge) for side, edge in zip((-1, 1), head["eye_edges"], strict=True)),
         *_mouth_pieces(head["rest"], *head["mouth_edges"]),
-        *(_ear_piece(s) for s in (-1, 1)),
+        *(_ear_piece(side) for side in (-1, 1)),
         _hair_piece(),
     ]
     starts = np.cumsum([0, *(len(piece["rest"]) for piece in pieces)])
@@ -246,7 +246,7 @@ def _head_piece() -> dict:
     shape = (len(rows), len(angles))
     side = np.zeros(shape)
     side[eye_row], side[eye_row + 1], side[mouth_row], side[mouth_row + 1] = 1, -1, 1, -1
-    # The two copies of a slit's row are one and the same outside of the slit.
+    # Outside of the slit, its two rows are one.
     ids = np.arange(len(row)).reshape(shape)
     at_eye, at_mouth = rest.reshape(*shape, 3)[eye_row], rest.reshape(*shape, 3)[mouth_row]
     in_eye = (np.abs(np.abs(at_eye[:, 0]) - EYE_X) < EYE_HALF_WIDTH - 0.01) & (at_eye[:, 2] > 0)
@@ -278,7 +278,7 @@ def _head_piece() -> dict:
 
 def _eye_piece(side: int, head: np.ndarray, edge: np.ndarray) -> dict:
     """The front of a ball, as rings round its axis, its centre, and a last ring on the edge of the lids [24], to which
-    the ball is sewn: no look past it leads out of the head. `head` holds the vertices of the head."""
+    the ball is sewn, so that no gap shows. `head` holds the vertices of the head."""
     rings, spokes = 9, len(edge)
     polar, turn = np.meshgrid(np.linspace(0, 1.35, rings), np.arange(spokes) * 2 * np.pi / spokes, indexing="ij")
     direction = np.stack([np.sin(polar) * np.sin(turn), np.sin(polar) * np.cos(turn), np.cos(polar)], -1)
@@ -310,10 +310,10 @@ def _mouth_pieces(head: np.ndarray, lips: np.ndarray, behind: np.ndarray) -> lis
     """The dark of the mouth, the upper and the lower teeth.
 
     The dark is a bag of five rings: the middle of its back, one around that, the border of its back, one behind the
-    lips, and one on the edge of the lips, to which the bag is sewn: no look into the mouth leads out of the head.
+    lips, and one on the edge of the lips, to which the bag is sewn, so that no gap shows.
 
     Args:
-        head: the vertices of the head. lips, behind: those round the slit and those further off, which the last two
+        head: the vertices of the head. lips, behind: the vertices round the slit and further off, which the last two
             rings follow.
     """
     n = len(lips)
@@ -482,12 +482,37 @@ def _swing_jaw(points: np.ndarray, amount: np.ndarray) -> np.ndarray:
 
 
 def _sculpt_face(rest: np.ndarray, side: np.ndarray, row: np.ndarray, p: dict, e: dict) -> np.ndarray:
-    x, y, z = rest[:, 0].copy(), rest[:, 1].copy(), rest[:, 2].copy()
-    a = np.abs(x)  # by which the two halves come out alike
-    sign = np.sign(x)
-    front = _step(z, 0.0, 3.0) * _step(row, 13.5, 12.3)  # features are on the face only
+    """The vertices of the head with all features, [n, 3]. The two halves come out alike: all goes by |x|.
 
-    # Relief, in z.
+    In the steps below `rest`, `side` and `row` are as in Mesh, `front` is [n], 1 on the face and 0 behind it, and `p`
+    and `e` are identity and expression by name.
+    """
+    front = _step(rest[:, 2], 0.0, 3.0) * _step(row, 13.5, 12.3)
+    points = _raise_features(rest, front, p)
+    points = _move_lids(points, rest, np.where(side != 0, side > 0, row < EYE_ROW), front, p, e)
+    points = _move_brows(points, rest, front, p, e)
+    points = _move_lips(points, rest, front, p, e)
+    return _open_mouth(points, rest, np.where(side != 0, side < 0, row > MOUTH_ROW), row, front, e)
+
+
+def _raise_features(rest: np.ndarray, front: np.ndarray, p: dict) -> np.ndarray:
+    x, y, z = rest.T
+    a, sign = np.abs(x), np.sign(x)
+    off, along = _place_on_lips(x, y)
+    z = z + _relief(x, y, p) * front
+    x = x + sign * front * 0.25 * _bump(a, y, (_wing(p) + 0.15, -4.4), (0.5, 0.6)) * (1 + 0.5 * p["nose_width"])
+    # The underside of the nose is seen from in front: the floor rises into it.
+    y = y + 0.22 * front * _bump(a, y, (0.6, -4.9), (0.9, 0.35))
+    # Lip fullness in height.
+    lip = front * along
+    y = y + lip * 0.1 * p["upper_lip"] * _bell(off, 0.75, 0.5)
+    y = y - lip * 0.1 * p["lower_lip"] * _bell(off, -0.95, 0.55)
+    return np.stack([x, y, z], 1)
+
+
+def _relief(x: np.ndarray, y: np.ndarray, p: dict) -> np.ndarray:
+    """How far the features stand out in z, [n], cm."""
+    a = np.abs(x)
     relief = (0.55 + 0.2 * p["brow_ridge"]) * _bump(a, y, (2.6, 1.75), (1.9, 0.75))
     relief += (0.3 + 0.15 * p["brow_ridge"]) * _bump(a, y, (0, 1.7), (1.0, 0.9))
     relief += -1.25 * _bump(a, y, (3.0, -0.05), (1.75, 1.15)) - 0.75 * _bump(a, y, (1.7, 0.1), (0.55, 0.9))
@@ -509,32 +534,39 @@ def _sculpt_face(rest: np.ndarray, side: np.ndarray, row: np.ndarray, p: dict, e
     under = _step(y - 0.12 * a**2, -5.35, -4.1) * _step(y, 1.8, 0.2)
     relief += height * under * (0.8 * np.exp(-(np.abs(a / width) ** 2)) + 0.2 * _bell(a, 0, 2.0 * width))
     relief += 0.75 * _bump(a, y, (0, -4.15), (0.95, 0.75))
-    wing = 1.2 * (1 + 0.1 * p["nose_width"])
+    wing = _wing(p)
     relief += 0.7 * np.exp(-(np.abs((a - wing) / 0.58) ** 2) - np.abs((y + 4.3) / 0.62) ** 2)
     relief += -0.16 * _bump(a, y, (0.5, -3.85), (0.16, 0.5)) - 0.16 * _bump(a, y, (1.85, -4.2), (0.3, 0.7))
     relief += -0.45 * _bump(a, y, (0.58, -4.85), (0.3, 0.2))  # nostrils
     relief += -0.12 * _bump(a, y, (0, -5.6), (0.25, 0.5)) + 0.1 * _bump(a, y, (0.42, -5.6), (0.2, 0.5))  # philtrum
 
     # Lips: two rolls and the line between them.
-    off = y - mouth_line(x)
-    along = np.clip(1 - (a / (MOUTH_HALF_WIDTH + 0.15)) ** 2, 0, 1)
+    off, along = _place_on_lips(x, y)
     relief += (0.36 + 0.14 * p["upper_lip"]) * along**0.7 * _bell(off, 0.38, 0.34)
     relief += (0.46 + 0.16 * p["lower_lip"]) * along**0.9 * _bell(off, -0.46, 0.42)
     relief += -0.3 * along**0.5 * np.exp(-((off / 0.13) ** 2)) - 0.25 * _bump(a, off, (2.55, 0), (0.4, 0.35))
     # The crease above the upper lid.
     relief += -0.1 * _bump(a, y, (EYE_X, 0.55), (1.5, 0.13))
-    z = z + relief * front
-    x = x + sign * front * 0.25 * _bump(a, y, (wing + 0.15, -4.4), (0.5, 0.6)) * (1 + 0.5 * p["nose_width"])
-    # The underside of the nose is seen from in front: the floor rises into it.
-    y = y + 0.22 * front * _bump(a, rest[:, 1], (0.6, -4.9), (0.9, 0.35))
-    # Lip fullness in height.
-    lip = front * along
-    y = y + lip * 0.1 * p["upper_lip"] * _bell(off, 0.75, 0.5)
-    y = y - lip * 0.1 * p["lower_lip"] * _bell(off, -0.95, 0.55)
+    return relief
 
-    # Lids. The upper one does the closing.
+
+def _place_on_lips(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The height over the line between the lips, cm, and 1 in the middle of that line, falling to 0 at its ends."""
+    return y - mouth_line(x), np.clip(1 - (np.abs(x) / (MOUTH_HALF_WIDTH + 0.15)) ** 2, 0, 1)
+
+
+def _wing(p: dict) -> float:
+    """|x| of a nostril's wing, cm."""
+    return 1.2 * (1 + 0.1 * p["nose_width"])
+
+
+def _move_lids(
+    points: np.ndarray, rest: np.ndarray, above: np.ndarray, front: np.ndarray, p: dict, e: dict
+) -> np.ndarray:
+    """The upper lid does the closing."""
+    x, y, z = points.T
+    a = np.abs(rest[:, 0])
     along_eye = np.clip(1 - ((a - EYE_X - 0.02) / EYE_HALF_WIDTH) ** 2, 0, 1)
-    above = np.where(side != 0, side > 0, row < EYE_ROW)
     fade = np.exp(-np.abs(rest[:, 1]) / 1.25)
     lift = 0.54 * along_eye**0.55 * (1 - 0.12 * (a - EYE_X)) * (1 + 0.1 * p["eye_size"])
     drop = 0.36 * along_eye**0.8 * (1 + 0.12 * (a - EYE_X)) * (1 - 0.3 * e["smile"])
@@ -543,14 +575,23 @@ def _sculpt_face(rest: np.ndarray, side: np.ndarray, row: np.ndarray, p: dict, e
     y = y + near_eye * np.where(above, lift, -drop)
     tilted = front * _bump(a, rest[:, 1], (EYE_X, 0), (2.2, 0.9)) * np.clip((a - EYE_X) / 1.5, -1, 1.3)
     y = y + 0.16 * p["eye_tilt"] * tilted
+    return np.stack([x, y, z], 1)
 
-    # Brows.
+
+def _move_brows(points: np.ndarray, rest: np.ndarray, front: np.ndarray, p: dict, e: dict) -> np.ndarray:
+    x, y, z = points.T
+    a, sign = np.abs(rest[:, 0]), np.sign(rest[:, 0])
     brow = front * _bump(a, rest[:, 1], (2.8, 2.0), (2.2, 1.1))
     y = y + brow * (0.75 * e["brows_up"] - 0.5 * e["brows_down"] + 0.15 * p["brow_height"])
     z = z + 0.15 * front * e["brows_down"] * _bump(a, rest[:, 1], (1.0, 1.5), (0.7, 0.7))
     x = x - sign * front * 0.25 * e["brows_down"] * _bump(a, rest[:, 1], (1.4, 1.8), (0.9, 0.8))
+    return np.stack([x, y, z], 1)
 
-    # Mouth: smile and pucker move the corners, the jaw opens the slit.
+
+def _move_lips(points: np.ndarray, rest: np.ndarray, front: np.ndarray, p: dict, e: dict) -> np.ndarray:
+    """Smile and pucker move the corners of the mouth."""
+    x, y, z = points.T
+    a, sign = np.abs(rest[:, 0]), np.sign(rest[:, 0])
     corner = front * _bump(a, rest[:, 1], (2.5, MOUTH_Y + 0.3), (1.3, 1.3))
     spread = front * np.clip(a / MOUTH_HALF_WIDTH, 0, 1) * _bump(a, rest[:, 1], (1.5, MOUTH_Y), (2.2, 1.5))
     x = x + sign * (0.6 * e["smile"] * corner + spread * (0.22 * p["mouth_width"] - 0.75 * e["pucker"]))
@@ -558,9 +599,16 @@ def _sculpt_face(rest: np.ndarray, side: np.ndarray, row: np.ndarray, p: dict, e
     z = z - e["smile"] * 0.45 * corner + e["smile"] * 0.25 * front * _bump(a, rest[:, 1], (3.9, -3.0), (1.2, 1.0))
     z = z - 0.25 * e["smile"] * front * _bump(a, rest[:, 1], (2.9, -5.2), (0.4, 1.2))
     z = z + e["pucker"] * 0.5 * front * _bump(a, rest[:, 1], (0, MOUTH_Y), (1.6, 1.0))
-    # A smile parts the lips a little; the jaw carries the lower one away.
-    slit = np.sqrt(np.clip(1 - (a / MOUTH_HALF_WIDTH) ** 2, 0, 1)) * front
-    is_lower = np.where(side != 0, side < 0, row > MOUTH_ROW)
+    return np.stack([x, y, z], 1)
+
+
+def _open_mouth(
+    points: np.ndarray, rest: np.ndarray, is_lower: np.ndarray, row: np.ndarray, front: np.ndarray, e: dict
+) -> np.ndarray:
+    """A smile parts the lips a little; the jaw carries the lower one away."""
+    x, y, z = points.T
+    off, _ = _place_on_lips(rest[:, 0], rest[:, 1])
+    slit = np.sqrt(np.clip(1 - (np.abs(rest[:, 0]) / MOUTH_HALF_WIDTH) ** 2, 0, 1)) * front
     parted = slit * np.exp(-np.abs(off) / 0.9) * 0.16 * e["smile"]
     y = y + np.where(is_lower, -parted, parted)
     whole = _step(off, 2.5, -2.5)

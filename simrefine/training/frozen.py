@@ -17,9 +17,7 @@ from simrefine.training.landmarks import LabelledSet, fit_landmark_network
 MAX_FACES = 4096  # that the landmark keeper learns from, spread over the pile
 
 
-def freeze_networks(
-    config: Config, inputs: Inputs, dtype: str, say: Callable[[str], None], *, resumed: bool
-) -> Frozen:
+def freeze_networks(config: Config, inputs: Inputs, dtype: str, say: Callable[[str], None], *, resumed: bool) -> Frozen:
     """Those that the configuration asks for.
 
     Args:
@@ -46,6 +44,7 @@ def _load_extractor(config: Config) -> keras.Model:
             f"{error}",
             "set features.weights to a local weights file, or self_regularisation.features = 0",
         ) from error
+
 
 def _train_landmarks(
     config: Config, inputs: Inputs, dtype: str, say: Callable[[str], None], resumed: bool

@@ -106,7 +106,7 @@ def _run_steps(
     monitor: Monitor,
     steps: range,
 ) -> Result:
-    """The loop: a batch, a step, and now and then a look and a checkpoint, until all steps are done or a signal comes."""
+    """The loop: a batch, a step, now and then a look and a checkpoint, until all steps are done or a signal comes."""
     first, total = steps.start, steps.stop
     if first:
         monitor.say(f"continuing at step {first}")

@@ -77,7 +77,7 @@ def test_five_points_turn_and_grow_with_the_face(size, angle):
 def test_five_points_frame_a_face_nearly_as_its_68_do(pile):
     lines = (FACES / pile / "annotations.jsonl").read_text().splitlines()
     points = [np.array(json.loads(line)["landmarks"]) for line in lines]
-    box, five = ([face_square(form(each)) for each in points] for form in (np.array, points_5))
+    box, five = ([face_square(form(face)) for face in points] for form in (np.array, points_5))
     np.testing.assert_allclose([(s.x, s.y, s.side) for s in box], np.full((len(box), 3), (64, 64, 128)), atol=0.6)
     ratio = np.array([b.side / a.side for a, b in zip(box, five, strict=True)])
     shift = [np.hypot(a.x - b.x, a.y - b.y) / a.side for a, b in zip(box, five, strict=True)]

@@ -25,7 +25,7 @@ def listed(folder, exclude=()):
     return names(list_folder(folder, exclude, what="test folder").pictures)
 
 
-def test_pictures_and_other_files_are_told_apart_by_extension(tmp_path):
+def test_pictures_and_other_files_are_distinguished_by_extension(tmp_path):
     fill(tmp_path, "a.png", "b.JPG", "c.jpeg", "d/e.bmp", "d/f.webp", "d/a.json", "a.pts", "noextension", "g.tiff")
     listing = list_folder(tmp_path, what="test folder")
     # A TIFF is a picture that cannot be read: it must be rejected by name, not carried along as if it were a label.
@@ -51,7 +51,7 @@ def test_the_order_is_that_of_the_bytes_whatever_the_disk_says(tmp_path, monkeyp
     assert listed(tmp_path) == expected
 
 
-def test_hidden_files_and_litter_are_left_out(tmp_path):
+def test_hidden_files_and_files_that_windows_leaves_are_left_out(tmp_path):
     fill(tmp_path, ".a.png", ".git/a.png", "a/.b/c.png", "Thumbs.db", "desktop.ini", "a.png", ".simrefine-tmp-1")
     listing = list_folder(tmp_path, what="test folder")
     assert (names(listing.pictures), listing.others) == (["a.png"], ())
@@ -150,12 +150,12 @@ def test_an_output_folder_may_itself_be_a_link(tmp_path):
 
 
 def test_the_list_of_rejects_survives_any_name(tmp_path):
-    odd = ["plain.png", "a,b.png", 'say "x".png', "two\nlines.png", "back\rwards.png", "-rf.png", "ü 顔.png", "=1+1"]
-    rejects = [Reject(name, f"reason, {name}") for name in [*odd, os.fsdecode(b"latin-\xff.png")]]
+    names = ["plain.png", "a,b.png", 'say "x".png', "two\nlines.png", "back\rwards.png", "-rf.png", "ü 顔.png", "=1+1"]
+    rejects = [Reject(name, f"reason, {name}") for name in [*names, os.fsdecode(b"latin-\xff.png")]]
     write_rejects(tmp_path / "deep" / "rejects.csv", rejects)
     with open(tmp_path / "deep" / "rejects.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    expected = [*odd, "latin-\\udcff.png"]
+    expected = [*names, "latin-\\udcff.png"]
     assert rows == [["file", "reason"], *([name, f"reason, {name}"] for name in expected)]
 
 

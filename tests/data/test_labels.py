@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simrefine.data.images import fit_square
 from simrefine.data.labels import Labels, read_labels, select_points
-from simrefine.data.points import check_inside, eye_corners, fit_points, hold_map, interocular, mirror_order
 from simrefine.errors import UserError
 
 POINTS = {"a.png": [[1.5, 2.0], [3.0, 4.25]], "sub/b.jpg": [[5.0, 6.0], [7.0, 8.0]]}
-FACES = Path(__file__).parents[3] / "shared" / "faces"
 
 
 @pytest.fixture
@@ -182,81 +179,3 @@ def test_points_come_in_the_order_asked_for_and_missing_ones_are_named():
     np.testing.assert_array_equal(select_points(labels, names), [POINTS[name] for name in names])
     with pytest.raises(UserError, match=r"x.jsonl has no points for 4 of 5 pictures: c, d, e, \.\.\.\."):
         select_points(labels, ["a.png", "c", "d", "e", "f"])
-
-
-@pytest.mark.parametrize("height, width, size", [(40, 60, 20), (61, 40, 80), (32, 32, 32)])
-def test_points_move_as_the_pixels_of_fit_square_do(height, width, size):
-    y, x = np.mgrid[:height, :width] + 0.5
-    marks = np.array([[width / 2 - 7.3, height / 2 + 4.1], [width / 2 + 5.5, height / 2 - 8.0]])
-    fitted = fit_points(marks, height, width, size)
-    for mark, moved in zip(marks, fitted, strict=True):
-        blob = 255 * np.exp(-((x - mark[0]) ** 2 + (y - mark[1]) ** 2) / 8)
-        pixels = fit_square(np.rint(blob).astype(np.uint8)[..., None], size)[..., 0].astype(float)
-        centres = np.arange(size) + 0.5
-        found = [pixels.sum(0) @ centres / pixels.sum(), pixels.sum(1) @ centres / pixels.sum()]
-        np.testing.assert_allclose(found, moved, atol=0.06)
-    sizes = np.array([height, 10]), np.array([width, 10])
-    np.testing.assert_allclose(fit_points(np.stack([marks, marks]), *sizes, size)[0], fitted)
-
-
-def test_the_interocular_distance_is_between_the_known_eyes():
-    points = np.zeros((3, 68, 2))
-    points[0, 36], points[0, 45] = [10, 10], [13, 14]
-    points[1, 36] = np.nan
-    np.testing.assert_array_equal(interocular(points), [5, np.nan, np.nan])
-    np.testing.assert_array_equal(interocular(np.array([[[0, 0], [0, 2], [1, 1], [0, 3], [2, 3]]])), [2])
-    assert interocular(np.zeros((1, 17, 2))) is None and eye_corners(17) is None
-
-
-@pytest.mark.parametrize("k", [5, 68])
-def test_mirroring_twice_gives_the_same_order_and_swaps_the_eyes(k):
-    order = mirror_order(k)
-    np.testing.assert_array_equal(order[order], np.arange(k))
-    left, right = eye_corners(k)
-    assert order[left] == right
-    assert mirror_order(17) is None
-
-
-@pytest.mark.skipif(not FACES.is_dir(), reason=f"needs the faces in {FACES}")
-def test_the_mean_face_mirrored_is_itself():
-    source = FACES / "synthetic" / "train"
-    labels = read_labels(source / "annotations.jsonl", source)
-    mean = np.mean(list(labels.points.values()), axis=0)
-    mirrored = mean[mirror_order(68)] * [-1, 1] + [2 * mean[:, 0].mean(), 0]
-    assert np.abs(mirrored - mean).max() < 1  # px of 128
-
-
-def test_labels_of_another_size_are_found_and_some_points_outside_are_not_a_fault():
-    rng = np.random.default_rng(0)
-    points, names = rng.uniform(20, 110, (8, 68, 2)), [f"{i}.png" for i in range(8)]  # of 128 x 128 px
-    points[3, :20, 1] = 140  # a hidden jaw
-    points[4, 40:] = np.nan
-    check_inside(points, names, 128, 128, Path("x.jsonl"))
-    with pytest.raises(
-        UserError, match=r"x.jsonl .* another size: \d+ of the 68 points of 0.png .* 50 x 50 .*\(8 of 8"
-    ):
-        check_inside(points, names, 50, 50, Path("x.jsonl"))
-    sizes = np.where(np.arange(8) == 5, 40, 128)
-    with pytest.raises(UserError, match=r"5.png lie outside its 40 x 40 pixels \(1 of 8"):
-        check_inside(points, names, sizes, sizes, Path("x.jsonl"))
-    with pytest.raises(UserError, match="all 8 pictures lie in the upper left quarter"):
-        check_inside(points, names, 300, 300, Path("x.jsonl"))
-
-
-def test_a_hold_map_is_one_at_a_point_and_falls_by_its_reach():
-    held = hold_map(np.array([[[4.5, 8.5]]]), 16, reach=2 / 16)[0, ..., 0]
-    assert np.unravel_index(held.argmax(), held.shape) == (8, 4), "row 8, column 4"
-    assert held[8, 4] == pytest.approx(1.0)
-    assert held[8, 6] == held[10, 4] == pytest.approx(np.exp(-0.5))
-    assert held[0, 15] < 0.01
-
-
-def test_points_that_are_close_do_not_hold_more_than_all():
-    assert hold_map(np.full((1, 9, 2), 4.5), 16, reach=0.1).max() == 1
-
-
-def test_a_picture_without_labels_is_held_everywhere_and_an_unlabelled_point_nowhere():
-    points = np.array([[[np.nan, np.nan], [np.nan, np.nan]], [[4.5, 8.5], [np.nan, np.nan]]])
-    unlabelled, partly = hold_map(points, 16, reach=0.1)
-    assert (unlabelled == 1).all()
-    np.testing.assert_array_equal(partly, hold_map(points[1:, :1], 16, reach=0.1)[0])

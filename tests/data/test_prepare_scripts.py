@@ -26,7 +26,7 @@ def run(tmp_path):
         spec = importlib.util.spec_from_file_location(f"prepare_{script}", SCRIPTS / f"{script}.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        command = [str(each) for each in (*arguments, "--out", tmp_path / out, "--size", size, "--max-scale", 9)]
+        command = [str(word) for word in (*arguments, "--out", tmp_path / out, "--size", size, "--max-scale", 9)]
         return CliRunner().invoke(module.main, command, catch_exceptions=False)
 
     return run
@@ -137,9 +137,9 @@ def test_metfaces_landmarks_are_moved_into_the_aligned_picture(run, tmp_path):
 def test_facesynthetics_comes_with_its_masks(run, tmp_path):
     points = {f"{i:06d}": points_68(100 + i, 90, 40) for i in range(3)}
     files = {}
-    for name, each in points.items():
-        pixels = draw(200, 190, each)
-        rows = np.concatenate([each, [[1, 1], [2, 2]]])  # 70 points, the last two pupils
+    for name, face in points.items():
+        pixels = draw(200, 190, face)
+        rows = np.concatenate([face, [[1, 1], [2, 2]]])  # 70 points, the last two pupils
         files[f"{name}.png"] = encode(pixels)
         files[f"{name}_seg.png"] = encode((pixels[..., :1] > 120).astype(np.uint8) * 255)
         files[f"{name}_ldmks.txt"] = "\n".join(f"{x:.6f} {y:.6f}" for x, y in rows).encode()
@@ -147,7 +147,7 @@ def test_facesynthetics_comes_with_its_masks(run, tmp_path):
     done = run("facesynthetics", pack(tmp_path / "dataset_100.zip", files))
     assert done.exit_code == EXIT_INCOMPLETE and list(rejects(tmp_path / "out")) == ["000002.png"]
     labels = check_dots(tmp_path / "out", NOSE, 0.2)
-    assert {each.shape for each in labels.points.values()} == {(68, 2)}
+    assert {face.shape for face in labels.points.values()} == {(68, 2)}
     for name in ("000000.png", "000001.png"):
         mask = read_picture(tmp_path / "out-masks" / name).pixels
         assert mask.shape == (64, 64, 1) and set(np.unique(mask)) == {0, 255}

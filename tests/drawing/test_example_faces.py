@@ -44,9 +44,9 @@ def test_a_landmark_lies_where_the_rasteriser_draws_its_point_of_the_head():
     posed = looks.pose_head(heads.shape_head(person.identity, view.expression, person.thickness), view)
     marks = heads.landmarks(posed)
     camera = looks.frame(marks, view.distance, SIZE)
-    said = looks.expose(person, view, SIZE).landmarks
-    for mark, (x, y) in zip(marks, said, strict=True):
-        dot = camera.project(mark + 0.08 * np.array([[-1, -1, 0], [1, -1, 0], [0, 1, 0]]))  # a speck of a millimetre
+    landmarks = looks.expose(person, view, SIZE).landmarks
+    for mark, (x, y) in zip(marks, landmarks, strict=True):
+        dot = camera.project(mark + 0.08 * np.array([[-1, -1, 0], [1, -1, 0], [0, 1, 0]]))  # 1.6 mm wide
         drawn = rasterise(dot * [8, 8, 1], np.array([[0, 1, 2]]), 8 * SIZE, 8 * SIZE).triangle >= 0
         rows, columns = np.nonzero(drawn)
         assert np.abs([(columns.mean() + 0.5) / 8 - x, (rows.mean() + 0.5) / 8 - y]).max() < 0.15

@@ -1,4 +1,4 @@
-"""The parametric head: what its numbers do, and that its landmarks sit where they are said to."""
+"""The parametric head: what its numbers do, and that its landmarks lie on the features they name."""
 
 import numpy as np
 import pytest

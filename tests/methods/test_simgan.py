@@ -5,6 +5,7 @@ Each test stands against a defect found in public ports of SimGAN.
 
 import numpy as np
 import pytest
+from simrefine.models.simgan import SimGAN, StepBatch
 from tiny import draw_face, tiny_config
 
 from simrefine.backend import compile_step, minimise
@@ -12,7 +13,6 @@ from simrefine.data.images import to_signed
 from simrefine.models.augmentation import draw_augmentation
 from simrefine.models.losses import REALISM, margin
 from simrefine.models.networks import judge
-from simrefine.models.simgan import SimGAN, StepBatch
 
 LOSSES = list(REALISM)
 N = 4

@@ -11,10 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from simrefine.data.folders import MANIFEST, REJECTS, Record
 from simrefine.data.images import Picture, decode_picture, encode_picture, read_picture
 from simrefine.errors import UserError
 from simrefine.refining import folder as folder_module
-from simrefine.refining.folder import MANIFEST, REJECTS, refine_folder
+from simrefine.refining import pictures as pictures_module
+from simrefine.refining.folder import refine_folder
+from simrefine.refining.pictures import gather_by_size, read_raw
+from simrefine.refining.places import Job
 
 
 class Brighter:
@@ -137,7 +141,7 @@ def test_a_name_too_long_for_its_comparison_stops_nothing_else(tmp_path, out):
     assert "too long" in rejects_in(out)[long]
 
 
-def test_odd_sizes_come_back_in_the_same_size_and_batches_hold_one_size(tmp_path, out):
+def test_any_size_comes_back_the_same_and_batches_hold_one_size(tmp_path, out):
     sizes = [(1, 1), (1, 50), (33, 7), (64, 64), (7, 33)]
     for number in range(15):
         put(tmp_path / "in" / f"{number:02}.png", picture(*sizes[number % 5], seed=number))
@@ -207,7 +211,7 @@ def test_masks_named_by_copy_are_labels(tmp_path, out):
     put(tmp_path / "in" / "a.png")
     mask = put(tmp_path / "in" / "masks" / "a.png", picture(channels=1))
     damaged = tmp_path / "in" / "masks" / "b.png"
-    damaged.write_bytes(b"no picture, but no business of ours")
+    damaged.write_bytes(b"no picture, and not opened")
     summary = refine_folder(Brighter(), tmp_path / "in", out, copy=["masks"])
     assert (summary.found, summary.written, summary.labels_copied) == (1, 1, 2)
     assert (out / "masks" / "a.png").read_bytes() == mask.read_bytes()
@@ -242,7 +246,7 @@ def test_a_rerun_does_only_what_is_missing(renders, out):
 
 
 def test_a_render_that_changed_is_refined_again(renders, out):
-    # Its labels are renewed too; the old face beside the new labels would be the worst of all.
+    # Its labels are renewed too: an old face must not stay beside new labels.
     refine_folder(Brighter(), renders, out)
     put(renders / "a.png", picture(seed=77))
     later = (out / "a.png").stat().st_mtime_ns + 10**9
@@ -371,25 +375,25 @@ def test_an_overwrite_without_compare_leaves_no_stale_comparison(renders, out):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2, "refiner": "x", "strength": 1}'])
-def test_a_manifest_that_is_not_ours_is_a_user_error(renders, out, content):
+def test_a_manifest_of_another_program_is_a_user_error(renders, out, content):
     out.mkdir()
     (out / MANIFEST).write_text(content)
     with pytest.raises(UserError, match="overwrite"):
         refine_folder(Brighter(), renders, out)
 
 
-def test_a_strangers_folder_is_not_written_into_unless_asked(renders, out):
+def test_a_folder_with_other_files_is_not_written_into_unless_asked(renders, out):
     out.mkdir()
     (out / ".DS_Store").touch()
-    (out / "thesis.tex").write_text("two years of work")
+    (out / "thesis.tex").write_text("another program's")
     with pytest.raises(UserError, match="did not write"):
         refine_folder(Brighter(), renders, out)
     assert tree(out) == [".DS_Store", "thesis.tex"]
     refine_folder(Brighter(), renders, out, overwrite=True)
-    assert (out / "thesis.tex").read_text() == "two years of work"
+    assert (out / "thesis.tex").read_text() == "another program's"
 
 
-def test_an_empty_folder_and_one_with_hidden_files_are_welcome(renders, out):
+def test_an_empty_folder_and_one_with_hidden_files_are_accepted(renders, out):
     out.mkdir()
     (out / ".DS_Store").touch()
     assert refine_folder(Brighter(), renders, out).written == 3
@@ -457,7 +461,7 @@ def test_an_input_link_into_the_output_folder_is_not_read(renders, out):
     assert refine_folder(Brighter(), renders, out).found == 3
 
 
-def test_a_refined_folder_can_be_refined_again_without_its_own_papers(renders, out, tmp_path):
+def test_a_refined_folder_can_be_refined_again_and_its_manifest_and_rejects_are_no_labels(renders, out, tmp_path):
     refine_folder(Brighter(), renders, out)
     refine_folder(Brighter(fingerprint="second"), out, tmp_path / "twice")
     assert json.loads((tmp_path / "twice" / MANIFEST).read_text())["refiner"] == "second"
@@ -518,34 +522,33 @@ def test_progress_counts_up_to_everything_found_from_the_calling_thread(renders,
         assert {thread for _, _, thread in calls} == {threading.get_ident()}
     calls.clear()
     refine_folder(Brighter(), renders, out, exclude=["bad.png"], progress=progress)
-    assert [call[:2] for call in calls] == [(3, 3)]  # nothing left to do is said too
+    assert [call[:2] for call in calls] == [(3, 3)]  # also when nothing is left to do
 
 
 def test_pictures_that_wait_for_their_batch_are_bounded(tmp_path, out, monkeypatch):
     for number in range(30):
         put(tmp_path / "in" / f"{number:02}.png", picture(10, 10 + number))
     put(tmp_path / "in" / "zz.png", picture(90, 90))
-    monkeypatch.setattr(folder_module, "MAX_WAITING_PIXELS", 1000)
-    monkeypatch.setattr(folder_module, "MAX_BATCH_PIXELS", 4000)
+    monkeypatch.setattr(pictures_module, "MAX_WAITING_PIXELS", 1000)
+    monkeypatch.setattr(pictures_module, "MAX_BATCH_PIXELS", 4000)
     waiting, taken = 0, []
 
-    def jobs():
+    def pictures():
         nonlocal waiting
         for path in sorted((tmp_path / "in").iterdir()):
-            record = folder_module.Record(path, PurePosixPath(path.name))
-            job = folder_module._read(folder_module._plan(record, out.joinpath))
-            waiting += job.size[0] * job.size[1]
-            yield job
+            raw = read_raw(Job(Record(path, PurePosixPath(path.name)), out / path.name, out / path.name))
+            waiting += raw.size[0] * raw.size[1]
+            yield raw
 
-    for batch in folder_module._by_size(jobs(), 32):
+    for batch in gather_by_size(pictures(), 32):
         taken += batch
-        waiting -= sum(job.size[0] * job.size[1] for job in batch)
+        waiting -= sum(raw.size[0] * raw.size[1] for raw in batch)
         assert waiting <= 1000
     assert len(taken) == 31
 
 
 def test_full_batches_make_room_for_the_next(tmp_path, out, monkeypatch):
-    monkeypatch.setattr(folder_module, "MAX_WAITING_PIXELS", 1000)
+    monkeypatch.setattr(pictures_module, "MAX_WAITING_PIXELS", 1000)
     for number in range(40):
         put(tmp_path / "in" / f"{number:02}.png", picture(10, 10, seed=number))
     refiner = Brighter()
@@ -554,7 +557,7 @@ def test_full_batches_make_room_for_the_next(tmp_path, out, monkeypatch):
 
 
 def test_a_batch_of_large_pictures_is_small(tmp_path, out, monkeypatch):
-    monkeypatch.setattr(folder_module, "MAX_BATCH_PIXELS", 3 * 20 * 24)
+    monkeypatch.setattr(pictures_module, "MAX_BATCH_PIXELS", 3 * 20 * 24)
     for number in range(7):
         put(tmp_path / "in" / f"{number}.png", picture(seed=number))
     put(tmp_path / "in" / "large.png", picture(100, 100))
@@ -567,8 +570,7 @@ def test_reading_does_not_run_away_from_the_refiner(tmp_path, out, monkeypatch):
     for number in range(40):
         put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
     read, lead = [], []
-    original = folder_module.read_picture
-    monkeypatch.setattr(folder_module, "read_picture", lambda path: read.append(path) or original(path))
+    monkeypatch.setattr(pictures_module, "read_picture", lambda path: read.append(path) or read_picture(path))
 
     class Slow(Brighter):
         def __call__(self, images):
