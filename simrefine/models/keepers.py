@@ -1,9 +1,9 @@
 """Label keepers: what a refined face must still allow, so that its labels stay true. Losses beside the realism loss.
 
 The cycle keeper: an inverse refiner, which no discriminator judges, must find the render again in the refined face, as
-in the cycle of Zhu et al. 2017 (arXiv 1703.10593). A refiner that has to allow it hides the render in grain too faint to
-be seen (Chu et al. 2017, arXiv 1712.02950), so the refined face is disturbed first.
-The landmark keeper: a frozen network that was trained on renders in the photographs' colours must still find the points.
+in the cycle of Zhu et al. 2017 (arXiv 1703.10593). A refiner that has to allow it hides the render in grain too faint
+to be seen (Chu et al. 2017, arXiv 1712.02950), so the refined face is disturbed first.
+The landmark keeper: a frozen network, trained on renders in the photographs' colours, must still find the points.
 """
 
 from typing import NamedTuple
