@@ -3,7 +3,9 @@
 import numpy as np
 
 from simrefine.config import Config
-from simrefine.data.images import Picture, encode_picture
+from simrefine.data.images import Picture, encode_picture, to_signed
+from simrefine.data.styles import read_styles
+from simrefine.methods.method import Inputs
 
 SIZE = 16  # px
 
@@ -48,3 +50,26 @@ def write_pile(folder, count: int, *, real: bool = False, seed: int = 0, extensi
         content = encode_picture(Picture(draw_face(rng, real=real, **shape)), extension)
         (folder / f"{index:03d}{extension}").write_bytes(content)
     return folder
+
+
+class ArrayPile:
+    """The pictures of a pile, uint8 [n, h, w, c], that no file holds."""
+
+    def __init__(self, pictures: np.ndarray):
+        self._pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, places) -> np.ndarray:
+        return self._pictures[places]
+
+
+def tiny_inputs(count: int = 10, channels: int = 3, points: np.ndarray | None = None) -> Inputs:
+    """What a method learns from: `count` faces of each kind."""
+    piles = []
+    for real in (False, True):
+        rng = np.random.default_rng([0, real])
+        piles.append(np.stack([draw_face(rng, channels=channels, real=real) for _ in range(count)]))
+    synthetic, real = piles
+    return Inputs(ArrayPile(synthetic), ArrayPile(real), points, read_styles(to_signed(real)))

@@ -140,7 +140,8 @@ class CycleGAN:
             for faces, history in zip(made, self.histories.values(), strict=True)
         ]
         numbers |= self._update_discriminators(sides, (batch.real, batch.synthetic), batch.draws_for_discriminators)
-        return as_floats(numbers) | {"history/fill": self.histories["photographs"].fill}
+        history = self.histories["photographs"]
+        return as_floats(numbers) | ({"history/fill": history.fill} if len(history.faces) else {})
 
     def _mix_with_past(self, made: np.ndarray, history: HistoryBuffer, rng: np.random.Generator) -> tuple:
         """The faces just made [n, h, w, c], or the first half of them and as many past ones; the history takes the

@@ -206,7 +206,7 @@ class SimGAN:
             numbers |= discriminator_numbers
             if len(self.history.faces):
                 self.history.push(to_uint8(np.asarray(refined)), batch.history_rng)
-        return as_floats(numbers) | {"history/fill": self.history.fill}
+        return as_floats(numbers) | ({"history/fill": self.history.fill} if len(self.history.faces) else {})
 
     def _past(self, n: int, rng: np.random.Generator, synthetic: np.ndarray) -> np.ndarray:
         """Float32 [n, h, w, c] from the history; [0, h, w, c] where there is none."""

@@ -5,19 +5,23 @@ Each test stands against a defect found in public ports of SimGAN.
 
 import numpy as np
 import pytest
-from simrefine.models.simgan import SimGAN, StepBatch
-from tiny import draw_face, tiny_config
+from tiny import draw_face, tiny_config, tiny_inputs
 
-from simrefine.backend import compile_step, minimise
+from simrefine import backend
+from simrefine.catalogue import REALISM
 from simrefine.data.images import to_signed
+from simrefine.methods.method import Frozen
+from simrefine.methods.simgan import DiscriminatorBatch, RefinerBatch, SimGAN
 from simrefine.models.augmentation import draw_augmentation
-from simrefine.models.losses import REALISM, margin
+from simrefine.models.keepers import draw_disturbance
+from simrefine.models.landmarks import build_landmark_network
+from simrefine.models.losses import margin
 from simrefine.models.networks import judge
 
-LOSSES = list(REALISM)
 N = 4
-
 EVERYWHERE = np.ones((N, 1, 1, 1), np.float32)  # the change is regularised at every pixel
+FREE = {"self_regularisation__l1": 0, "self_regularisation__high_pass": 0}
+PLAIN_SGD = {"refiner_optimizer__name": "sgd", "refiner_optimizer__learning_rate": 0.1}
 
 
 def faces(n, real=False, seed=0):
@@ -25,26 +29,25 @@ def faces(n, real=False, seed=0):
     return to_signed(np.stack([draw_face(rng, real=real) for _ in range(n)]))
 
 
-def build(compiled=False, **options):
-    return SimGAN(
-        tiny_config(**options), "float32", minimise, compile_step if compiled else lambda function, _: function
-    )
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Steps run as plain Python: faster for a step or two, and open to numbers of other shapes."""
+    monkeypatch.setattr(backend, "compile_step", lambda function, variables: function)
 
 
-def step_batch(gan, seed=0, real=None):
-    options = gan.config.training
-    half = N // 2 if gan.config.history.half_batches else N
-    rng = np.random.default_rng(seed)
-    k_g, k_d = options.refiner_updates, options.discriminator_updates
-    return StepBatch(
-        synthetic_for_refiner=[faces(N, seed=seed + k) for k in range(k_g)],
-        hold_for_refiner=[EVERYWHERE for _ in range(k_g)],
-        draws_for_refiner=[draw_augmentation(N, rng) for _ in range(k_g)],
-        synthetic_for_discriminator=[faces(half, seed=seed + 10 + k) for k in range(k_d)],
-        real=[faces(N, real=True, seed=seed + k) if real is None else real for k in range(k_d)],
-        draws_for_discriminator=[draw_augmentation(2 * N, rng) for _ in range(k_d)],
-        history_rng=rng,
-    )
+def build(frozen=Frozen(), points=None, **options):  # noqa: B008 immutable
+    return SimGAN(tiny_config(**options), tiny_inputs(points=points), "float32", frozen)
+
+
+def refiner_batch(n=N, seed=0, draws=None, **more):
+    draws = draw_augmentation(n, np.random.default_rng(seed)) if draws is None else draws
+    more = {"hold": EVERYWHERE[:n], "points": None, "disturbance": None} | more
+    return RefinerBatch(synthetic=faces(n, seed=seed), draws=draws, **more)
+
+
+def discriminator_batch(n_refined=2, seed=0, draws=None):
+    draws = draw_augmentation(2 * N, np.random.default_rng(seed)) if draws is None else draws
+    return DiscriminatorBatch(faces(n_refined, seed=seed + 10), faces(N, real=True, seed=seed), draws)
 
 
 def weights(network):
@@ -56,42 +59,49 @@ def moved(before, network):
     return sum((old != np.asarray(new)).any() for old, new in zip(before, network.variables, strict=True))
 
 
-def test_the_refiners_update_moves_the_refiner_and_its_average_only():
+def test_the_refiners_update_moves_the_refiner_and_its_average_only(uncompiled):
     gan = build()
     # The last layer starts at zero and lets no gradient past: after this first update all move.
-    gan.update_refiner(faces(N), EVERYWHERE, draw_augmentation(N, np.random.default_rng(0)), 0.0)
+    gan.update_refiner(refiner_batch(), 0.0)
     assert np.any(np.asarray(gan.refiner.variables[-2])), "the first update moves the last layer"
-    before = {each: weights(each) for each in (gan.refiner, gan.average, gan.discriminator)}
-    gan.update_refiner(faces(N), EVERYWHERE, draw_augmentation(N, np.random.default_rng(1)), 1.0)
+    before = {network: weights(network) for network in (gan.refiner, gan.average, gan.discriminator)}
+    gan.update_refiner(refiner_batch(seed=1), 1.0)
     assert moved(before[gan.refiner], gan.refiner) == len(gan.refiner.variables)
     assert moved(before[gan.average], gan.average) > 0
     assert moved(before[gan.discriminator], gan.discriminator) == 0
 
 
-def test_the_discriminators_update_moves_all_of_the_discriminator_and_nothing_else():
+def test_the_discriminators_update_moves_all_of_the_discriminator_and_nothing_else(uncompiled):
     gan = build()
-    before = {each: weights(each) for each in (gan.refiner, gan.average, gan.discriminator)}
-    gan.update_discriminator(
-        faces(2), faces(2), faces(N, real=True), draw_augmentation(2 * N, np.random.default_rng(0))
-    )
+    before = {network: weights(network) for network in (gan.refiner, gan.average, gan.discriminator)}
+    gan.update_discriminator(discriminator_batch(), faces(2))
     assert moved(before[gan.discriminator], gan.discriminator) == len(gan.discriminator.variables)
     assert moved(before[gan.refiner], gan.refiner) == 0 and moved(before[gan.average], gan.average) == 0
 
 
 def test_pretraining_the_refiner_moves_the_refiner_towards_the_identity_and_no_discriminator():
-    gan = build(refiner__residual=False, refiner_optimizer__learning_rate=0.01)
+    pretraining = {"training__pretrain_refiner": 40, "refiner_optimizer__learning_rate": 0.01}
+    gan = build(refiner__residual=False, **pretraining)
     before = weights(gan.discriminator)
-    first = gan.step_pretraining(step_batch(gan), 0)
+    first = gan.step(gan.batch(0), 0)
     for step in range(30):
-        last = gan.step_pretraining(step_batch(gan), step)
+        last = gan.step(gan.batch(step), step)
     assert last["refiner/change"] < first["refiner/change"] / 2
     assert moved(before, gan.discriminator) == 0
 
 
-def test_a_whole_step_moves_both_players_and_fills_the_history():
-    gan = build(compiled=True)
+def test_pretraining_the_discriminator_moves_no_refiner():
+    gan = build(training__pretrain_discriminator=2)
     before = weights(gan.refiner), weights(gan.discriminator)
-    fills = [gan.step(step_batch(gan, seed), seed)["history/fill"] for seed in range(3)]
+    numbers = gan.step(gan.batch(0), 0)
+    assert not moved(before[0], gan.refiner) and moved(before[1], gan.discriminator)
+    assert "refiner/loss" not in numbers and "discriminator/loss" in numbers
+
+
+def test_a_whole_step_moves_both_players_and_fills_the_history():
+    gan = build()
+    before = weights(gan.refiner), weights(gan.discriminator)
+    fills = [gan.step(gan.batch(step), step)["history/fill"] for step in range(3)]
     assert moved(before[0], gan.refiner) and moved(before[1], gan.discriminator)
     assert fills == sorted(fills) and fills[0] < fills[-1] == 1
 
@@ -99,16 +109,13 @@ def test_a_whole_step_moves_both_players_and_fills_the_history():
 def test_the_refiner_learns_from_the_discriminator_as_it_is_now():
     # Guards against a missing adversarial term, and against a discriminator baked into the graph at its first values.
     # Plain SGD: Adam's memory of earlier gradients would make equal gradients look different.
-    free = {"self_regularisation__l1": 0, "self_regularisation__high_pass": 0}
-    sgd = {"refiner_optimizer__name": "sgd", "refiner_optimizer__learning_rate": 0.1}
-    gan = build(compiled=True, **free, **sgd)
-    draws, synthetic = draw_augmentation(N, np.random.default_rng(0)), faces(N)
-    kept = weights(gan.refiner)
+    gan = build(**FREE, **PLAIN_SGD)
+    batch, kept = refiner_batch(), weights(gan.refiner)
 
     def change():
         for variable, value in zip(gan.refiner.variables, kept, strict=True):
             variable.assign(value)
-        gan._update_refiner(synthetic, EVERYWHERE, draws, np.zeros((), np.float32))
+        gan._update_refiner(batch, np.zeros((), np.float32))
         return np.asarray(gan.refiner.variables[-1]) - kept[-1]  # the last layer is the first to get a gradient
 
     first, again = change(), change()
@@ -119,31 +126,33 @@ def test_the_refiner_learns_from_the_discriminator_as_it_is_now():
     assert np.abs(change() - first).max() > 0.1 * np.abs(first).max(), "the opposite discriminator gives another one"
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", REALISM)
 def test_training_the_discriminator_alone_tells_the_two_piles_apart(loss):
-    gan = build(compiled=True, loss__realism=loss, discriminator_optimizer__learning_rate=2e-3)
-    for seed in range(60):
-        numbers = gan.step_discriminator(step_batch(gan, seed))
-    assert numbers["discriminator/accuracy_real"] > 0.7 and numbers["discriminator/accuracy_refined"] > 0.7
+    alone = {"training__pretrain_discriminator": 60, "training__learning_rate_decay": 0}
+    easy = {"discriminator_optimizer__learning_rate": 2e-3, "style__candidates": 0}
+    gan = build(loss__realism=loss, **alone, **easy)
+    steps = [gan.step(gan.batch(step), step) for step in range(60)]
+    for name in ("discriminator/accuracy_real", "discriminator/accuracy_refined"):
+        assert np.mean([numbers[name] for numbers in steps[-20:]]) > 0.7
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", REALISM)
 def test_training_the_refiner_alone_makes_the_discriminator_take_its_faces_for_real(loss):
-    free = {"self_regularisation__l1": 0, "self_regularisation__high_pass": 0}
-    gan = build(compiled=True, loss__realism=loss, refiner_optimizer__learning_rate=5e-3, **free)
-    losses = [
-        float(gan._update_refiner(faces(N), EVERYWHERE, np.zeros((N, 4), np.float32), np.float32(s))["refiner/realism"])
-        for s in range(25)
-    ]
+    gan = build(loss__realism=loss, refiner_optimizer__learning_rate=5e-3, **FREE)
+    batch = refiner_batch(draws=np.zeros((N, 4), np.float32))
+    losses = [float(gan._update_refiner(batch, np.float32(step))["refiner/realism"]) for step in range(25)]
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_the_logged_numbers_are_what_their_names_say():
+def test_the_logged_numbers_are_what_their_names_say(uncompiled):
     off = {"augmentation__brightness": 0, "augmentation__contrast": 0, "augmentation__shift": 0}
     lambdas = {"self_regularisation__l1": 0.5, "self_regularisation__l2": 3.0, "self_regularisation__high_pass": 0}
     gan = build(loss__realism="cross_entropy", **lambdas, **off)
     gan.refiner.variables[-1].assign([0.1, 0.2, -0.1])  # no longer the identity
-    synthetic, real, past = faces(2), faces(N, real=True), faces(2, seed=5)
+    draws = np.zeros((2 * N, 4), np.float32)
+    for_refiner, for_discriminator = refiner_batch(2, draws=draws[:2]), discriminator_batch(draws=draws)
+    for_discriminator = for_discriminator._replace(synthetic=for_refiner.synthetic)
+    synthetic, real, past = for_refiner.synthetic, for_discriminator.real, faces(2, seed=5)
     refined = np.asarray(gan.refiner(synthetic))
 
     def mean_over_patch_sizes(pictures, value):
@@ -155,7 +164,6 @@ def test_the_logged_numbers_are_what_their_names_say():
     def not_real(margins):
         return np.log1p(np.exp(-margins))
 
-    draws = np.zeros((2 * N, 4), np.float32)
     expected = {
         "discriminator/loss": (
             (mean_over_patch_sizes(refined, not_real) + mean_over_patch_sizes(past, not_real)) / 2
@@ -172,69 +180,117 @@ def test_the_logged_numbers_are_what_their_names_say():
         "refiner/diversity": refined.std(axis=0).mean() / synthetic.std(axis=0).mean(),
     }
     expected["refiner/loss"] = expected["refiner/realism"] + expected["refiner/self_regularisation"]
-    got = gan.update_refiner(synthetic, EVERYWHERE[:2], draws[:2], 0.0)
+    got = gan.update_refiner(for_refiner, 0.0)
     # The refiner has moved; put it back so that the discriminator meets the same faces.
     gan.refiner.variables[-1].assign([0.1, 0.2, -0.1])
     gan.refiner.variables[-2].assign(0 * gan.refiner.variables[-2])
-    got = got | gan.update_discriminator(synthetic, past, real, draws)[1]
+    got = got | gan.update_discriminator(for_discriminator, past)[1]
     assert {name: float(value) for name, value in got.items()} == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_the_discriminator_sees_half_current_and_half_past_refined_faces():
     gan = build()
     seen = []
-    gan._update_discriminator = lambda s, past, real, d: (seen.append((len(s), len(past), len(real))), (s, {}))[1]
-    for seed in range(3):
-        gan.step_discriminator(step_batch(gan, seed))
+    gan._update_discriminator = lambda batch, past: (
+        seen.append((len(batch.synthetic), len(past), len(batch.real))),
+        (batch.synthetic, {}),
+    )[1]
+    for step in range(3):
+        gan.step(gan.batch(step), step)
     assert seen == [(2, 2, 4)] * 3
 
 
 def test_past_faces_come_out_of_the_history_as_they_went_in():
     gan = build()
-    gan.step_discriminator(step_batch(gan))
+    gan.step(gan.batch(0), 0)
     stored = to_signed(gan.history.faces[: gan.history.count])
     for face in gan._past(2, np.random.default_rng(0), faces(2)):
-        assert any(np.array_equal(face, each) for each in stored)
+        assert any(np.array_equal(face, old) for old in stored)
 
 
 def test_without_a_history_the_discriminator_sees_current_faces_only():
     gan = build(history__half_batches=0)
-    numbers = gan.step(step_batch(gan), 0)
-    assert numbers["history/fill"] == 0 and "discriminator/accuracy_history" not in numbers
+    numbers = gan.step(gan.batch(0), 0)
+    assert "history/fill" not in numbers and "discriminator/accuracy_history" not in numbers
 
 
 def test_k_g_and_k_d_are_the_numbers_of_updates_a_step():
     gan = build(training__refiner_updates=3, training__discriminator_updates=2)
-    gan.step(step_batch(gan), 0)
-    assert int(gan.refiner_optimizer.iterations) == 3 and int(gan.discriminator_optimizer.iterations) == 2
-
-
-def test_the_average_follows_the_refiner_and_settles_on_it():
-    gan = build(training__ema_decay=0.5)
-    gan.refiner.variables[-1].assign([0.3, 0.3, 0.3])
-    for step in range(30):
-        gan._follow(np.float32(step))
-    np.testing.assert_allclose(gan.average.variables[-1], [0.3, 0.3, 0.3], rtol=1e-5)
+    gan.step(gan.batch(0), 0)
+    assert int(gan.refiner_optimiser.iterations) == 3 and int(gan.discriminator_optimiser.iterations) == 2
 
 
 def test_looking_moves_nothing_and_probabilities_are_probabilities():
     gan = build()
-    gan.step(step_batch(gan), 0)
-    before = {name: np.asarray(variable).copy() for name, variable in gan.variables().items()}
+    gan.step(gan.batch(0), 0)
+    before = gan.state()
     seen = gan.inspect(faces(2), faces(2, real=True))
-    assert all(np.array_equal(value, gan.variables()[name]) for name, value in before.items())
+    after = gan.state()
+    assert all(np.array_equal(value, after[name]) for name, value in before.items())
     assert all(0 <= maps.min() <= maps.max() <= 1 and len(maps) == 2 for maps in seen.probabilities)
-    assert set(seen.margins) == {"real", "refined", "history"} and seen.average.shape == (2, 16, 16, 3)
+    assert set(seen.margins) == {f"discriminator/logits_{name}" for name in ("real", "refined", "history")}
+    assert seen.columns["refined"].shape == (2, 16, 16, 3)
 
 
-def test_learning_rates_stay_then_fall_to_zero_after_the_last_step():
-    gan = build(training__steps=10, training__learning_rate_decay=0.4, refiner_optimizer__learning_rate=1e-3)
-    rates = []
-    for step in range(11):
-        gan.set_learning_rates(step)
-        rates.append(float(gan.refiner_optimizer.learning_rate))
-    np.testing.assert_allclose(rates[:7], 1e-3, rtol=1e-6)
-    np.testing.assert_allclose(rates[7:], [7.5e-4, 5e-4, 2.5e-4, 0], rtol=1e-6, atol=1e-12)
-    constant = build(training__steps=10, training__learning_rate_decay=0)
-    constant.set_learning_rates(9)
-    assert float(constant.discriminator_optimizer.learning_rate) == pytest.approx(2e-4)
+def points_of_a_face(n=10):
+    """Two eyes, nose, two mouth corners in the middle of a 16 px picture, the left eye higher: [n, 5, 2] px."""
+    return np.tile([[5.0, 6.0], [11.0, 7.0], [8.0, 9.0], [6.0, 11.0], [10.0, 11.0]], (n, 1, 1))
+
+
+def test_the_map_of_a_mirrored_picture_is_mirrored():
+    gan = build(points=points_of_a_face(), labels__reach=0.02)
+    batch = gan._for_refiner.batch(0)
+    holds = gan._hold(gan._points(batch), N)
+    assert batch.mirrored.any() and not batch.mirrored.all()
+    for hold, mirrored in zip(holds, batch.mirrored, strict=True):
+        left_eye, its_mirror = hold[5, 5, 0], hold[5, 10, 0]
+        assert (its_mirror > left_eye) if mirrored else (left_eye > its_mirror)
+
+
+def test_the_map_weighs_the_regularisation_in_training_and_pretraining(uncompiled):
+    gan = build(self_regularisation__l1=1.0, self_regularisation__high_pass=0)
+    gan.refiner.variables[-1].assign([0.1, 0.1, 0.1])
+    kept = weights(gan.refiner)
+
+    def regularisation(update, weight):
+        for variable, value in zip(gan.refiner.variables, kept, strict=True):
+            variable.assign(value)
+        return float(update(refiner_batch(hold=weight * EVERYWHERE), 0.0)["refiner/self_regularisation"])
+
+    for update in (gan.update_refiner, gan.pretrain_refiner):
+        assert regularisation(update, 0.25) == pytest.approx(0.25 * regularisation(update, 1.0))
+
+
+def test_the_cycle_keeper_trains_an_inverse_that_finds_the_render_again():
+    gan = build(keeper__cycle=1.0, refiner_optimizer__learning_rate=5e-3, **FREE)
+    tint = np.float32([0.4, -0.4, 0.4])
+    batch = refiner_batch(disturbance=draw_disturbance((N, 16, 16, 3), np.random.default_rng(0)))
+    cycles = []
+    for step in range(30):
+        gan.refiner.variables[-1].assign(tint)  # the refiner tints; only the inverse can make up for it
+        cycles.append(float(gan._update_refiner(batch, np.float32(step))["keeper/cycle"]))
+    assert cycles[-1] < 0.6 * cycles[0]
+    assert "inverse/000" in gan.state() and "back" in gan.inspect(faces(2), faces(2, real=True)).columns
+
+
+def test_the_landmark_keeper_holds_the_refiner_and_never_moves_itself():
+    network = build_landmark_network(5, 3, "float32", seed=0)
+    points = points_of_a_face()
+    gan = build(Frozen(landmarks=network), points, keeper__landmarks=10.0, **FREE, **PLAIN_SGD)
+    without = build(points=points, **FREE, **PLAIN_SGD)
+    before = weights(network)
+    numbers = gan.step(gan.batch(0), 0)
+    without.step(without.batch(0), 0)
+    assert moved(before, network) == 0 and numbers["keeper/landmarks"] > 0
+    assert numbers["refiner/loss"] == pytest.approx(numbers["refiner/realism"] + 10 * numbers["keeper/landmarks"])
+    assert (np.asarray(gan.refiner.variables[-1]) != np.asarray(without.refiner.variables[-1])).any()
+
+
+def test_a_batch_has_what_the_keepers_need_and_only_where_they_are_on():
+    plain = build(points=points_of_a_face()).batch(0).refiner[0]
+    assert plain.points is None and plain.disturbance is None
+    gan = build(points=points_of_a_face(), keeper__cycle=1.0, keeper__landmarks=1.0)
+    kept = gan.batch(0).refiner[0]
+    assert kept.points.shape == (N, 5, 2) and 0 < kept.points.min() < kept.points.max() < 1
+    again = draw_disturbance(kept.synthetic.shape, np.random.default_rng(0))
+    assert kept.disturbance.noise.shape == again.noise.shape
