@@ -10,35 +10,37 @@ so that the next call adds to it.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
-from measure import in_batches
 
 from simrefine.config import StyleOptions
+from simrefine.data.faces import Faces, read_faces
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.data.styles import read_all_styles, restyle_alone
+from simrefine.evaluation.adaptation import hold_out
 from simrefine.evaluation.baselines import augment_photometric, match_colours
-from simrefine.evaluation.evaluate import Faces, read_faces
 from simrefine.evaluation.realism import two_sample_test
-from simrefine.evaluation.usefulness import LabelledSet, gap_closed, hold_out, measure_usefulness
+from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean
 from simrefine.refining.refiner import load
+from simrefine.threads import in_batches
+from simrefine.training.landmarks import LabelledSet
 
-PHOTOGRAPHS = 300  # of those to learn from, held against the held-out ones: as many as there are held-out renders
+PHOTOGRAPHS = 300  # to learn from that are held against the held-out ones: as many as there are held-out renders
+BATCH = 50  # faces refined at a time
+MEMORY_GIB = 8.0  # a folder
 
 Treatment = Callable[[np.ndarray], np.ndarray]
 
 
 def evenly(faces: Faces, n: int) -> Faces:
     """`n` of them, spread over the folder."""
-    chosen = np.linspace(0, len(faces.images) - 1, n).astype(int)
-    groups = faces.groups and [faces.groups[i] for i in chosen]
-    names = [faces.names[i] for i in chosen]
-    return replace(faces, names=names, images=faces.images[chosen], points=faces.points[chosen], groups=groups)
+    return faces.take(np.linspace(0, len(faces) - 1, n).astype(int))
 
 
 def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
@@ -56,13 +58,12 @@ def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
     }
 
 
-def measure_faces(faces: Faces, photographs: Faces, before: Faces | None) -> dict:
-    """Realism against photographs, and how far the points of `before` moved."""
-    groups = faces.groups, photographs.groups
-    told = two_sample_test(faces.images, photographs.images, groups_a=groups[0], groups_b=groups[1])
-    measured = {"swd": wasserstein_mean(sliced_wasserstein(faces.images, photographs.images)), "auc": asdict(told)}
-    if before is not None:
-        drift = summarise_drift(measure_drift(before.images, faces.images, before.points, before.names))
+def measure_faces(images: np.ndarray, faces: Faces, photographs: Faces, moved: bool) -> dict:
+    """Realism of `images`, what became of `faces`, against photographs; if `moved`, also how far their points moved."""
+    test = two_sample_test(images, photographs.images, groups_a=faces.groups, groups_b=photographs.groups)
+    measured = {"swd": wasserstein_mean(sliced_wasserstein(images, photographs.images)), "auc": asdict(test)}
+    if moved:
+        drift = summarise_drift(measure_drift(faces.images, images, faces.points, faces.names))
         measured |= {key: drift[key] for key in ("percent_median", "percent_p95")}
     return measured
 
@@ -70,14 +71,15 @@ def measure_faces(faces: Faces, photographs: Faces, before: Faces | None) -> dic
 def print_table(sets: Mapping[str, dict]) -> None:
     print("| trained on | NME | gap closed | NME, adapted | gap closed, adapted | SWD | AUC | displacement |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, each in sets.items():
+    for name, measured in sets.items():
         cells = []
         for key in ("error", "adapted"):
             raw, real = (sets[end][key]["mean"] for end in ("raw", "real"))
-            spread = f" ± {each[key]['std']:.2f}" if each[key]["std"] is not None else ""
-            closed = f"{100 * gap_closed(raw, each[key]['mean'], real):.0f} %"
-            cells += [f"{each[key]['mean']:.2f}{spread}", "" if name == "raw" else closed]
-        faces = each["faces"] or {}
+            mean, std = measured[key]["mean"], measured[key]["std"]
+            spread = f" ± {std:.2f}" if std is not None else ""
+            closed = f"{100 * gap_closed(raw, mean, real):.0f} %"
+            cells += [f"{mean:.2f}{spread}", "" if name == "raw" else closed]
+        faces = measured["faces"] or {}
         cells.append(f"{faces['swd']:.1f}" if faces else "")
         cells.append("{auc:.2f} ({low:.2f} .. {high:.2f})".format(**faces["auc"]) if faces else "")
         cells.append(f"{faces['percent_median']:.2f} / {faces['percent_p95']:.2f}" if "percent_p95" in faces else "")
@@ -97,8 +99,9 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
     kept = json.loads(results.read_text()) if results.exists() else {"about": about, "sets": {}}
     if kept["about"] != about:
         raise click.UsageError(f"{results} holds {kept['about']}, not {about}: name another file")
+    read = partial(read_faces, size=size, channels=1 if gray else 3, memory_gib=MEMORY_GIB)
     raw, held_out, real, photographs = (
-        read_faces(faces / name, name, faces / name / "annotations.jsonl", size=size, channels=1 if gray else 3)
+        read(faces / name, name, faces / name / "annotations.jsonl")
         for name in ("synthetic/train", "synthetic/val", "real/train", "real/val")
     )
     learnt, adaptation = hold_out(LabelledSet(real.images, real.points))
@@ -114,8 +117,7 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
 
     def measure_treatment(name: str, key: str, treat: Treatment) -> None:
         def shown() -> dict:
-            treated = replace(held_out, images=treat(held_out.images))
-            return measure_faces(treated, photographs, None if name == "raw" else held_out)
+            return measure_faces(treat(held_out.images), held_out, photographs, moved=name != "raw")
 
         measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
 
@@ -123,7 +125,7 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
         refiner = load(run)
 
         def refine(images: np.ndarray) -> np.ndarray:
-            return in_batches(refiner, images)
+            return in_batches(refiner, images, BATCH)
 
         def together() -> LabelledSet:
             return LabelledSet(np.concatenate([refine(raw.images), raw.images]), np.concatenate([raw.points] * 2))
@@ -134,7 +136,8 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
 
     for name, treat in baselines(real.images).items():
         measure_treatment(name, name, treat)
-    measure("real", "real", lambda: learnt, lambda: measure_faces(evenly(real, PHOTOGRAPHS), photographs, None))
+    some = evenly(real, PHOTOGRAPHS)
+    measure("real", "real", lambda: learnt, lambda: measure_faces(some.images, some, photographs, moved=False))
     for run in runs:
         measure_run(run)
     print_table(kept["sets"])

@@ -14,8 +14,7 @@ import numpy as np
 
 from simrefine.backend import resolve_precision
 from simrefine.config import Config
-from simrefine.data.batches import Pile
-from simrefine.data.folders import list_folder
+from simrefine.data.faces import read_faces
 from simrefine.drawing.example_faces import write_demo
 from simrefine.errors import UserError
 from simrefine.evaluation.evaluate import evaluate
@@ -128,9 +127,40 @@ def run_demo(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     data, run, refined = out / "data", out / "run", out / "refined"
-    held_out = data / "held-out"
     tell(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
     write_demo(data, extent.size, extent.faces, extent.faces, extent.held_out, seed)
+    _train(data, run, extent, seed)
+    tell("refining the held-out renders")
+    refine_folder(load(run), data / "held-out", refined, exclude=["photos"], copy=["masks"])
+    distance, nearer = _compare_with_truth(data / "held-out", refined, extent.size)
+    result = evaluate(
+        data / "held-out" / "renders",
+        data / "photos",
+        out / "report",
+        model=run,
+        labels=data / "held-out" / "renders" / "annotations.jsonl",
+        note="These are the demo's drawn faces, and what is called photographs here is their drawn photo look. To its "
+        f"own photo look the median face was {distance[0]:.1f} gray levels away and is {distance[1]:.1f} away now; "
+        f"{nearer:.0%} of the faces came nearer.",
+        progress=tell,
+    )
+    if not keep_data:
+        shutil.rmtree(data)
+    return Outcome(
+        swd=tuple(result["realism"][which]["swd"]["mean"] for which in ("raw", "refined")),
+        distance=distance,
+        nearer=nearer,
+        displacement=(result["labels"]["percent_median"], result["labels"]["percent_p95"]),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _train(data: Path, run: Path, extent: Extent, seed: int) -> None:
+    """Trains a refiner on the faces in `data`.
+
+    Raises:
+        UserError: a signal ended the training early.
+    """
     values = {
         "data.synthetic": data / "renders",
         "data.real": data / "photos",
@@ -142,40 +172,19 @@ def run_demo(
     if trained.exit_code:
         raise UserError(
             "the demo was interrupted while it trained",
-            f"its faces are in {data}; go on by hand as shown above, or remove {out} and start the demo again",
+            f"its faces are in {data}; go on by hand as shown above, or remove {data.parent} and start the demo again",
             exit_code=trained.exit_code,
         )
-    tell("refining the held-out renders")
-    refine_folder(load(run), held_out, refined, exclude=["photos"], copy=["masks"])
-    raw, better, truth, masks = (
-        _read(folder, extent.size)
-        for folder in (held_out / "renders", refined / "renders", held_out / "photos", held_out / "masks")
-    )
+
+
+def _compare_with_truth(held_out: Path, refined: Path, size: int) -> tuple[tuple[float, float], float]:
+    """The median distance of raw and of refined faces to their own photo look, gray levels, and the share of the faces
+    that refinement moved towards it."""
+    folders = held_out / "renders", refined / "renders", held_out / "photos", held_out / "masks"
+    raw, better, truth, masks = (_read(folder, size) for folder in folders)
     heads = np.isin(masks[..., 0], HEAD)
-    before, after = (distance_to_truth(each, truth, heads) for each in (raw, better))
-    distance, nearer = (float(np.median(before)), float(np.median(after))), float(np.mean(after < before))
-    result = evaluate(
-        held_out / "renders",
-        data / "photos",
-        out / "report",
-        model=run,
-        labels=held_out / "renders" / "annotations.jsonl",
-        note="These are the demo's drawn faces, and what is called photographs here is their drawn photo look. To its "
-        f"own photo look the median face was {distance[0]:.1f} gray levels away and is {distance[1]:.1f} away now; "
-        f"{nearer:.0%} of the faces came nearer.",
-        progress=tell,
-    )
-    labels = result["labels"]
-    outcome = Outcome(
-        swd=tuple(result["realism"][which]["swd"]["mean"] for which in ("raw", "refined")),
-        distance=distance,
-        nearer=nearer,
-        displacement=(labels["percent_median"], labels["percent_p95"]),
-        seconds=time.monotonic() - started,
-    )
-    if not keep_data:
-        shutil.rmtree(data)
-    return outcome
+    before, after = (distance_to_truth(pictures, truth, heads) for pictures in (raw, better))
+    return (float(np.median(before)), float(np.median(after))), float(np.mean(after < before))
 
 
 def distance_to_truth(pictures: np.ndarray, truth: np.ndarray, heads: np.ndarray) -> np.ndarray:
@@ -189,5 +198,4 @@ def distance_to_truth(pictures: np.ndarray, truth: np.ndarray, heads: np.ndarray
 
 def _read(folder: Path, size: int) -> np.ndarray:
     """All pictures of a folder in the order of their names, uint8 [n, size, size, 3]."""
-    pile = Pile(list_folder(folder, what="demo folder").pictures, size, channels=3, memory_gib=1.0)
-    return pile[np.arange(len(pile))]
+    return read_faces(folder, "demo", size=size, channels=3, memory_gib=1.0).images

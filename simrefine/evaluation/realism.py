@@ -27,6 +27,8 @@ from simrefine.measures.realism import (
     wasserstein_mean,
 )
 from simrefine.randomness import generator
+from simrefine.threads import in_batches
+from simrefine.training.fit import fit
 
 PARTS = ("swd", "statistics", "auc", "fid", "kid")
 PARTS_WITHOUT_WEIGHTS = ("swd", "statistics", "auc")
@@ -35,6 +37,7 @@ MIN_GROUPS = 4  # of the two-sample test: two to learn from, two to judge
 
 CLASSIFIER_STEPS = 400
 CLASSIFIER_BATCH = 32  # half of it from either set
+JUDGED_AT_ONCE = 64  # pictures
 CLASSIFIER_RATE = 3e-3  # at the start; it falls to 0 along a cosine
 MAX_SHIFT = 1 / 16  # of the side, augmentation of the classifier
 BOOTSTRAPS = 1000
@@ -97,31 +100,38 @@ def measure_realism(
     result: dict[str, dict] = {"raw": {}, "refined": {}, "real": {}}
     measured = {"raw": raw, "refined": refined}
     if "swd" in parts:
-        for name, images in measured.items():
-            result[name]["swd"] = _with_mean(sliced_wasserstein(images, real, seed))
-        first, _ = split_by_group(_keys(real, groups_real), (), seed)
-        if not first.all():  # all of one person: no halves
-            result["real"]["swd"] = _with_mean(sliced_wasserstein(real[first], real[~first], seed))
+        result["real"] |= _distance_of_halves(real, groups_real, seed)
     if "statistics" in parts:
-        reference = result["real"]["statistics"] = statistics(real)
-        for name, images in measured.items():
+        result["real"]["statistics"] = statistics(real)
+    features = inception_features(real, weights) if {"fid", "kid"} & set(parts) else None
+    for name, images in measured.items():
+        if "swd" in parts:
+            result[name]["swd"] = _with_mean(sliced_wasserstein(images, real, seed))
+        if "statistics" in parts:
             result[name]["statistics"] = statistics(images)
-            result[name]["gap"] = statistics_gap(result[name]["statistics"], reference)
-    if "auc" in parts:
-        for name, images in measured.items():
+            result[name]["gap"] = statistics_gap(result[name]["statistics"], result["real"]["statistics"])
+        if "auc" in parts:
             test = two_sample_test(images, real, seed, precision, groups_synthetic, groups_real)
             result[name]["auc"] = asdict(test)
-    if {"fid", "kid"} & set(parts):
-        real_features = inception_features(real, weights)
-        for name, images in measured.items():
-            features = inception_features(images, weights)
-            if "fid" in parts:
-                result[name]["fid"] = frechet_distance(features, real_features)
-            if "kid" in parts:
-                result[name]["kid"] = dict(
-                    zip(("mean", "std"), kernel_distance(features, real_features, seed), strict=True)
-                )
+        if features is not None:
+            result[name] |= _feature_distances(inception_features(images, weights), features, parts, seed)
     return result
+
+
+def _distance_of_halves(real: np.ndarray, groups: Sequence[Hashable] | None, seed: int) -> dict:
+    """ "swd" between two halves of a set that no group crosses; empty where all show one person."""
+    first, _ = split_by_group(_keys(real, groups), (), seed)
+    return {} if first.all() else {"swd": _with_mean(sliced_wasserstein(real[first], real[~first], seed))}
+
+
+def _feature_distances(features: np.ndarray, reference: np.ndarray, parts: Sequence[str], seed: int) -> dict:
+    distances = {}
+    if "fid" in parts:
+        distances["fid"] = frechet_distance(features, reference)
+    if "kid" in parts:
+        mean, std = kernel_distance(features, reference, seed)
+        distances["kid"] = {"mean": mean, "std": std}
+    return distances
 
 
 def _with_mean(distances: Mapping[int, float]) -> dict[str, float]:
@@ -146,7 +156,7 @@ def two_sample_test(
     groups_a: Sequence[Hashable] | None = None,
     groups_b: Sequence[Hashable] | None = None,
 ) -> TwoSample:
-    """Can a small network tell the sets apart (Lopez-Paz and Oquab 2017)? uint8 [n, h, w, c] and [m, h, w, c].
+    """Whether a small network can tell the sets apart (Lopez-Paz and Oquab 2017): uint8 [n, h, w, c] and [m, h, w, c].
 
     It learns from one half of each set and judges the other; then the halves change places, and the two AUCs are
     averaged. The interval is a percentile bootstrap over the groups of a half, averaged over the halves as it is: each
@@ -234,23 +244,18 @@ def _train_classifier(a: np.ndarray, b: np.ndarray, seed: int, dtype: str) -> Ca
     network = _build_classifier(a.shape[-1], seed, dtype)
     schedule = keras.optimizers.schedules.CosineDecay(CLASSIFIER_RATE, CLASSIFIER_STEPS)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-2)
-    optimizer.build(network.trainable_variables)
 
-    def update(pictures_a, pictures_b):
-        def loss():
-            margins_a, margins_b = ops.split(network(ops.concatenate([pictures_a, pictures_b]), training=True), 2)
-            return ops.mean(ops.softplus(-margins_a)) + ops.mean(ops.softplus(margins_b)), {}
-
-        return backend.minimise(loss, network.trainable_variables, optimizer)
-
-    compiled = backend.compile_step(update, [*network.variables, *optimizer.variables])
-    for step in range(CLASSIFIER_STEPS):
+    def batch(step: int) -> tuple:
         rng = generator(seed, step, "two-sample batch")
-        compiled(*(to_signed(_draw_batch(images, CLASSIFIER_BATCH // 2, rng)) for images in (a, b)))
+        return tuple(to_signed(_draw_batch(images, CLASSIFIER_BATCH // 2, rng)) for images in (a, b))
+
+    def loss(pictures_a, pictures_b):
+        margins_a, margins_b = ops.split(network(ops.concatenate([pictures_a, pictures_b]), training=True), 2)
+        return ops.mean(ops.softplus(-margins_a)) + ops.mean(ops.softplus(margins_b))
+
+    fit(network, loss, batch, CLASSIFIER_STEPS, optimizer)
     judge = backend.compile_inference(lambda pictures: network(pictures, training=False))
-    return lambda images: np.concatenate(
-        [judge(to_signed(images[i : i + 64]))[:, 0] for i in range(0, len(images), 64)]
-    )
+    return lambda images: in_batches(lambda part: judge(to_signed(part))[:, 0], images, JUDGED_AT_ONCE)
 
 
 def _build_classifier(channels: int, seed: int, dtype: str) -> keras.Model:
@@ -309,5 +314,4 @@ def inception_features(images: np.ndarray, weights: str = "imagenet") -> np.ndar
         return network(keras.applications.inception_v3.preprocess_input(large), training=False)
 
     compiled = backend.compile_inference(features)
-    batches = [images[i : i + INCEPTION_BATCH] for i in range(0, len(images), INCEPTION_BATCH)]
-    return np.concatenate([compiled(to_channels(batch, 3).astype(np.float32)) for batch in batches])
+    return in_batches(lambda part: compiled(to_channels(part, 3).astype(np.float32)), images, INCEPTION_BATCH)

@@ -46,8 +46,8 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0) -> dict[int,
     """Sliced Wasserstein distance of 7 x 7 patches a level of the Laplacian pyramid (Karras et al. 2018, section 5).
 
     512 random directions; the distance along one is the mean absolute difference of the sorted projections. As
-    in the paper, patches are normalised a channel, but both sets by the mean and standard deviation of `b`: each by
-    its own, as in the published code, would take a tint and a loss of contrast away before they are measured.
+    in the paper, patches are normalised a channel, but both sets by the mean and standard deviation of `b`: if a set
+    were normalised by its own, as in the published code, a tint and a loss of contrast would not be measured.
     Either set gives 2^15 patches, spread evenly over its pictures, from the same random places; so sets of different
     n compare, and a set is at distance 0 from itself. Small sets are never at 0: see `measure_realism`, "real".
 
@@ -99,7 +99,7 @@ def _laplacian_pyramid(images: np.ndarray) -> list[np.ndarray]:
 
 
 def _smooth(images: np.ndarray, axis: int) -> np.ndarray:
-    widths = [(2, 2) if each == axis else (0, 0) for each in range(4)]
+    widths = [(2, 2) if place == axis else (0, 0) for place in range(4)]
     padded = np.moveaxis(np.pad(images, widths, mode="reflect"), axis, 0)
     smooth = sum(tap * padded[k : k + images.shape[axis]] for k, tap in enumerate(_BINOMIAL))
     return np.moveaxis(smooth, 0, axis)
@@ -216,7 +216,7 @@ def kernel_distance(
     values = []
     for index in range(KERNEL_SUBSETS):
         rng = generator(seed, index, "kernel subset")
-        values.append(_squared_discrepancy(*(each[rng.permutation(len(each))[:size]] for each in (a, b))))
+        values.append(_squared_discrepancy(*(features[rng.permutation(len(features))[:size]] for features in (a, b))))
     return float(np.mean(values)), float(np.std(values))
 
 

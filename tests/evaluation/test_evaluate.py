@@ -1,6 +1,7 @@
 """From folders to a verdict: what is measured is written down, what cannot be is refused by name."""
 
 import json
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -9,13 +10,16 @@ from click.testing import CliRunner
 from tiny import draw_face, tiny_config, write_pile
 
 from simrefine.cli import main
-from simrefine.data.images import Picture, encode_picture, read_picture
+from simrefine.data.images import ImageError, Picture, encode_picture, read_picture
 from simrefine.errors import UserError
 from simrefine.evaluation import evaluate as module
-from simrefine.evaluation import realism, usefulness
-from simrefine.evaluation.evaluate import evaluate, reach_verdict
+from simrefine.evaluation import labels, realism, usefulness
+from simrefine.evaluation.evaluate import charts_of, evaluate
+from simrefine.files import TEMPORARY_PREFIX
 from simrefine.measures import realism as formulas
 from simrefine.measures.drift import measure_drift
+from simrefine.refining.folder import refine_folder
+from simrefine.refining.refiner import load
 from simrefine.training.train import train
 
 N = 24
@@ -64,9 +68,9 @@ def arguments(folders, **changes):
 
 
 def test_everything_that_the_folders_allow_is_measured_and_written_down(folders):
-    labels = {f"{prefix}labels": folders / name / "labels.jsonl" for prefix, name in (("", "raw"), ("real_", "real"))}
+    files = {f"{prefix}labels": folders / name / "labels.jsonl" for prefix, name in (("", "raw"), ("real_", "real"))}
     test = {"test": folders / "test", "test_labels": folders / "test" / "labels.jsonl"}
-    result = evaluate(**arguments(folders, **labels, **test), seeds=1)
+    result = evaluate(**arguments(folders, **files, **test), seeds=1)
     assert json.loads((folders / "out" / "evaluation.json").read_text()) == result
     page = (folders / "out" / "report.html").read_text()
     assert result["verdict"]["sentence"][:20] in page and "000.png" in page
@@ -105,6 +109,98 @@ def test_a_run_can_be_evaluated_without_writing_a_refined_folder(folders):
     result = json.loads((folders / "out" / "evaluation.json").read_text())
     assert result["inputs"]["size"] == 16 and "[training]" in result["config"]
     assert result["curves"]["step"] == [2, 4] and "labels" not in result
+
+
+@pytest.fixture
+def wide(folders):
+    """Raw faces that are neither square nor of the training's size, as a folder of PNG and one of JPEG; and a run."""
+    rng = np.random.default_rng(1)
+    for index in range(N):
+        picture = Picture(draw_face(rng, 30)[4:26])
+        for extension in (".png", ".jpg"):
+            (folders / extension).mkdir(exist_ok=True)
+            (folders / extension / f"{index:03d}{extension}").write_bytes(encode_picture(picture, extension))
+    config = tiny_config(data__synthetic=str(folders / ".png"), data__real=str(folders / "real"))
+    train(config, folders / "run", quiet=True)
+    return folders
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+def test_a_run_is_evaluated_on_the_very_pictures_that_refine_writes(wide, extension):
+    raw, written = wide / extension, wide / "written"
+    by_model = evaluate(raw, wide / "real", wide / "out", model=wide / "run")
+    refine_folder(load(wide / "run"), raw, written)
+    by_folder = evaluate(raw, wide / "real", wide / "out", refined=written, size=16)
+    assert {part: by_model[part] for part in ("realism", "labels")} == {
+        part: by_folder[part] for part in ("realism", "labels")
+    }
+    assert by_model["inputs"] == by_folder["inputs"] | {
+        "refined": {"folder": str(wide / "run"), "count": N},
+    }
+
+
+def test_the_refined_pictures_of_a_run_are_removed_also_after_an_error(wide, monkeypatch):
+    places = {"raw": wide / ".png", "real": wide / "real", "out": wide / "out", "model": wide / "run"}
+    evaluate(**places, parts=["labels"])
+    assert sorted(path.name for path in (wide / "out").iterdir()) == ["evaluation.json", "report.html"]
+
+    def fail(*_):
+        assert any(path.name.startswith(TEMPORARY_PREFIX) for path in (wide / "out").iterdir())
+        raise RuntimeError("midway")
+
+    monkeypatch.setattr(module, "measure_labels", fail)
+    with pytest.raises(RuntimeError, match="midway"):
+        evaluate(**places, parts=["labels"])
+    assert not [path for path in (wide / "out").iterdir() if path.is_dir()]
+
+
+def test_a_picture_that_cannot_be_refined_is_left_out_like_one_that_cannot_be_read(wide, monkeypatch):
+    raw = wide / ".png"
+    (raw / "broken.png").write_bytes(b"")
+    (raw / "unwritable.png").write_bytes(encode_picture(Picture(np.zeros((17, 17, 3), np.uint8)), ".png"))
+
+    def encode(picture, extension):
+        if picture.pixels.shape[0] == 17:
+            raise ImageError("cannot be encoded")
+        return encode_picture(picture, extension)
+
+    monkeypatch.setattr("simrefine.refining.folder.encode_picture", encode)
+    result = evaluate(raw, wide / "real", wide / "out", model=wide / "run", parts=["labels"])
+    assert result["inputs"]["raw"]["count"] == result["inputs"]["refined"]["count"] == N
+
+
+@dataclass(frozen=True)
+class Entry:
+    """As a method declares what it logs."""
+
+    name: str
+    label: str = ""
+    chart: str = ""
+    unit: str = ""
+    legend: str = ""
+
+
+def test_what_is_logged_is_grouped_into_charts_in_order_of_first_appearance():
+    logged = [
+        Entry("a/real", chart="Judge", unit="share", legend="real"),
+        Entry("b", label="B", chart="Change", unit="gray levels"),
+        Entry("nowhere"),
+        Entry("a/refined", chart="Judge", unit="share"),
+        Entry("a/loss", chart="Judge", unit="loss"),
+    ]
+    assert charts_of(logged) == [
+        ["Judge", "share", {"a/real": "real", "a/refined": "a/refined"}],
+        ["Change", "gray levels", {"b": "B"}],
+        ["Judge", "loss", {"a/loss": "a/loss"}],
+    ]
+
+
+def test_the_charts_of_a_run_are_written_down_with_its_curves(wide, monkeypatch):
+    monkeypatch.setattr(module, "logged_of", lambda run: [Entry("refiner/change", chart="Change", unit="gray levels")])
+    result = evaluate(wide / ".png", wide / "real", wide / "out", model=wide / "run", parts=["labels"])
+    assert result["charts"] == [["Change", "gray levels", {"refiner/change": "refiner/change"}]]
+    assert json.loads((wide / "out" / "evaluation.json").read_text()) == result
+    assert 'aria-label="Change, gray levels, steps 2 to 4' in (wide / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -157,7 +253,7 @@ def test_refined_faces_are_compared_with_their_own_raw_face_whatever_the_order(f
         seen.update(raw=raw, refined=refined)
         return measure_drift(raw, refined, *rest)
 
-    monkeypatch.setattr(module, "measure_drift", look)
+    monkeypatch.setattr(labels, "measure_drift", look)
     evaluate(**arguments(folders, parts=["labels"]))
     difference = seen["refined"].astype(int) - seen["raw"]
     assert set(np.unique(difference)) <= set(range(10)), "brighter by at most 9, everywhere"
@@ -182,59 +278,3 @@ def test_a_set_too_small_for_a_statistic_is_named(folders):
             (folders / place / f"{index:03d}.png").unlink()
     with pytest.raises(UserError, match="raw set.*auc.*12, at least 20"):
         evaluate(**arguments(folders, parts=["realism"]))
-
-
-def useful(raw, refined, std=0.1):
-    def score(mean):
-        return {"adapted": {"mean": mean, "std": std, "gap_closed": 0.4}, "error": {"mean": mean, "std": std}}
-
-    return {"unit": "NME", "sets": {"raw": score(raw), "refined": score(refined)}}
-
-
-def real(swd, auc):
-    def distances(place):
-        bounds = {"low": auc[place] - 0.03, "high": auc[place] + 0.03}
-        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]} | bounds}
-
-    return {"raw": distances(0), "refined": distances(1)}
-
-
-HOLD = {"percent_median": 0.5, "percent_p95": 1.0, "unit": "inter-ocular distance"}
-MOVED = HOLD | {"percent_p95": 5.0}
-
-
-@pytest.mark.parametrize(
-    ("result", "helped"),
-    [
-        ({"usefulness": useful(8.0, 7.0), "labels": HOLD}, True),
-        ({"usefulness": useful(8.0, 7.95), "labels": HOLD}, None),
-        ({"usefulness": useful(8.0, 9.0), "labels": HOLD}, False),
-        ({"usefulness": useful(8.0, 7.0), "labels": MOVED}, False),
-        ({"usefulness": useful(8.0, 7.0), "realism": real((50, 60), (0.9, 0.95))}, True),
-        ({"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD}, True),
-        ({"realism": real((100, 50), (0.95, 0.96)), "labels": HOLD}, None),
-        ({"realism": real((100, 120), (0.95, 0.96)), "labels": HOLD}, False),
-        ({"realism": real((100, 99), (0.95, 0.94)), "labels": HOLD}, None),  # next to nothing was changed
-        (
-            {"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD | {"unit": "image side", "percent_median": 0.9}},
-            False,
-        ),
-        ({"realism": real((100, 50), (0.95, 0.8)), "labels": MOVED}, False),
-        ({"labels": HOLD}, None),
-        ({}, None),
-    ],
-)
-def test_the_verdict_follows_the_stated_order(result, helped):
-    verdict = reach_verdict(result)
-    assert verdict["helped"] is helped
-    assert verdict["sentence"].endswith(".") and len(verdict["reasons"]) == max(0, len(result) - 1)
-
-
-def test_the_verdict_has_the_numbers():
-    text = reach_verdict({"usefulness": useful(8.04, 7.01), "labels": HOLD})["sentence"]
-    assert "8.04" in text and "7.01" in text and "40 %" in text
-
-
-def test_labels_that_do_not_hold_are_the_first_thing_said():
-    sentence = reach_verdict({"usefulness": useful(8.0, 7.0), "labels": MOVED})["sentence"]
-    assert sentence.startswith("Refining did not help: labels moved by 0.50 %") and "too far to hold" in sentence

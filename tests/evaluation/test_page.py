@@ -11,7 +11,8 @@ import pytest
 from tiny import draw_face
 
 from simrefine.data.images import decode_picture
-from simrefine.evaluation.report import CURVE_POINTS, GALLERY_FACES, Gallery, write_report
+from simrefine.evaluation.charts import CURVE_POINTS
+from simrefine.evaluation.page import GALLERY_FACES, Gallery, write_page
 
 VOID = {"meta", "link", "img", "input"}
 EVIL = "<img src=x onerror=alert(1)>\"'&.png"
@@ -55,7 +56,23 @@ RESULT = {
         "seeds": [0, 1, 2],
         "sets": {"raw": score(9.12, None), "refined": score(7.84, 0.432), "real": score(6.1, 1.0)},
     },
-    "curves": {"step": [20, 40, 60], "refiner/change": [3.1, None, 4.2], "swd": [float("nan"), 2.5, 2.25]},
+    "curves": {
+        "step": [20, 40, 60],
+        "refiner/change": [3.1, None, 4.2],
+        "discriminator/accuracy_real": [0.9, 0.8, 0.7],
+        "discriminator/accuracy_refined": [0.6, 0.6, 0.5],
+        "held_out/swd": [float("nan"), 2.5, 2.25],
+        "time/images": [1.0, 2.0, 3.0],
+    },
+    "charts": [
+        ["Change", "gray levels", {"refiner/change": "change"}],
+        [
+            "Discriminator",
+            "share of patches",
+            {"discriminator/accuracy_real": "real", "discriminator/accuracy_refined": "refined"},
+        ],
+        ["Diversity", "", {"refiner/diversity": "diversity"}],
+    ],
     "config": "[data]\nsize = 64\n",
     "versions": {"keras": "3.15.1"},
     "seconds": {"labels": 6.13},
@@ -99,7 +116,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def render(tmp_path):
     def render(result, faces=None):
-        write_report(tmp_path / "report.html", result, faces)
+        write_page(tmp_path / "report.html", result, faces)
         return Page(tmp_path / "report.html")
 
     return render
@@ -107,7 +124,8 @@ def render(tmp_path):
 
 @pytest.mark.parametrize("part", [None, *RESULT, "everything"])
 def test_whatever_was_evaluated_makes_a_sound_page(render, part):
-    page = render(RESULT if part == "everything" else {part: RESULT.get(part)}, gallery() if part == "labels" else None)
+    alone = {part: RESULT.get(part)} | ({"charts": RESULT["charts"]} if part == "curves" else {})
+    page = render(RESULT if part == "everything" else alone, gallery() if part == "labels" else None)
     assert len(page.all("h1")) == 1
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -162,7 +180,8 @@ def test_text_from_outside_stays_text(render):
         "realism": {"raw": {"swd": {EVIL: 1.0}, "statistics": {EVIL: EVIL}, "gap": {EVIL: 1.0}}},
         "labels": {"unit": EVIL, "percent_median": 1.0, "worst": [[EVIL, 1.0]]},
         "usefulness": {"unit": EVIL, "sets": {EVIL: score(1.0, None)}},
-        "curves": {"step": [1, 2], EVIL: [1.0, 2.0]},
+        "curves": {"step": [1, 2], EVIL: [1.0, 2.0], f"held_out/{EVIL}": [1.0, 2.0]},
+        "charts": [[EVIL, EVIL, {EVIL: EVIL}]],
         "config": EVIL,
         "versions": {EVIL: EVIL},
         "seconds": {EVIL: 1.0},
@@ -221,7 +240,8 @@ def test_large_faces_are_jpeg_and_gray_ones_work(render):
 def test_a_curve_stays_inside_its_axes_and_is_thinned(render):
     steps = list(range(0, 20000, 20))
     values = [np.sin(step / 3000) * 1e-3 - 5 for step in steps]
-    page = render({"curves": {"step": steps, "refiner/realism": values, "refiner/change": [1.0] * len(steps)}})
+    charts = [["Realism", "loss", {"realism": "realism"}], ["Change", "gray levels", {"change": "change"}]]
+    page = render({"curves": {"step": steps, "realism": values, "change": [1.0] * len(steps)}, "charts": charts})
     paths = [path["d"] for path in page.all("path") if path.get("class") == "line line-0"]
     assert len(paths) == 2
     for path in paths:
@@ -232,8 +252,14 @@ def test_a_curve_stays_inside_its_axes_and_is_thinned(render):
 
 def test_what_a_run_did_not_measure_leaves_no_hole_in_a_curve(render):
     labels = [svg["aria-label"] for svg in render(RESULT).all("svg") if "aria-label" in svg]
-    assert labels[0].endswith("steps 20 to 60: change from 3.10 to 4.20")
-    assert labels[1].endswith("steps 40 to 60: swd from 2.50 to 2.25")
+    assert labels[0] == "Change, gray levels, steps 20 to 60: change from 3.10 to 4.20"
+    assert labels[-1].endswith("steps 40 to 60: held_out/swd from 2.50 to 2.25")
+
+
+def test_a_chart_holds_the_metrics_it_is_declared_with_and_undeclared_ones_are_left_out_unless_held_out(render):
+    labels = [svg["aria-label"] for svg in render(RESULT).all("svg") if "aria-label" in svg]
+    assert [label.partition(",")[0] for label in labels] == ["Change", "Discriminator", "held_out/swd"]
+    assert labels[1].endswith("real from 0.900 to 0.700; refined from 0.600 to 0.500")
 
 
 # ---- in a browser
@@ -249,7 +275,7 @@ def browser(tmp_path_factory):
     if not (program and driver):
         pytest.skip("Chromium is missing: apt-get install chromium chromium-driver")
     folder = tmp_path_factory.mktemp("browser")
-    write_report(folder / "report.html", RESULT | {"config": "x" * 500}, gallery(5, name="{} " + EVIL + "x" * 80))
+    write_page(folder / "report.html", RESULT | {"config": "x" * 500}, gallery(5, name="{} " + EVIL + "x" * 80))
     options = ChromeOptions()
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -1,0 +1,61 @@
+"""What needs no training changes colours and sharpness, and moves nothing."""
+
+import numpy as np
+import pytest
+from labelled_discs import draw_faces
+
+from simrefine.data.images import GRAY_LEVELS, to_signed
+from simrefine.data.styles import read_styles
+from simrefine.evaluation.baselines import augment_photometric, match_and_degrade, match_colours
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_matched_colours_have_the_mean_and_covariance_of_the_reference(channels):
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(0, 8, (2, channels, channels))
+    image, reference = (
+        np.clip(rng.normal(0, 1, (1, 48, 48, channels)) @ mix + level, 0, 255).astype(np.uint8)
+        for mix, level in zip(mixing, (90, 140), strict=True)
+    )
+    matched = match_colours(image, reference, seed=0)
+    assert matched.dtype == np.uint8 and matched.shape == image.shape
+    got, wanted = (pictures.reshape(-1, channels).astype(float) for pictures in (matched, reference))
+    # Not nearer than this: they are matched in the middle of the picture, and these are of the whole.
+    np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=0.5)
+    np.testing.assert_allclose(np.cov(got, rowvar=False), np.cov(wanted, rowvar=False), rtol=0.1, atol=0.5)
+
+
+def test_a_flat_picture_takes_the_mean_of_the_reference():
+    reference = draw_faces(1).images
+    matched = match_colours(np.full((1, 8, 8, 3), 50, np.uint8), reference, seed=0)
+    mean = (read_styles(to_signed(reference))[0, 0] + 1) * GRAY_LEVELS
+    assert np.abs(matched - mean).max() <= 0.5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["match", "augment", "both"])
+def test_baselines_change_pictures_without_moving_anything(name, channels):
+    reference = draw_faces(5, seed=1, channels=channels).images
+    baseline = {
+        "match": lambda images, seed: match_colours(images, reference, seed),
+        "augment": augment_photometric,
+        "both": lambda images, seed: match_and_degrade(images, reference, seed),
+    }[name]
+    images = draw_faces(6, channels=channels).images
+    changed = baseline(images, 0)
+    assert changed.shape == images.shape and changed.dtype == np.uint8 and (changed != images).any()
+    np.testing.assert_array_equal(changed, baseline(images, 0))
+    assert (changed != baseline(images, 1)).any()
+    for axis in (1, 2):
+        assert abs(shift_along(axis, images, changed)) < 0.1
+        assert shift_along(axis, images, np.roll(changed, 1, axis)) == pytest.approx(1, abs=0.25)
+
+
+def shift_along(axis: int, before: np.ndarray, after: np.ndarray) -> float:
+    """Where the correlation of two sets peaks, px: the vertex of the parabola through the best of five shifts."""
+    shifts = range(-2, 3)
+    pairs = [(np.roll(before, shift, axis)[:, 3:-3, 3:-3], after[:, 3:-3, 3:-3]) for shift in shifts]
+    fits = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in pairs]
+    best = int(np.clip(np.argmax(fits), 1, 3))
+    left, middle, right = fits[best - 1 : best + 2]
+    return shifts[best] + 0.5 * (left - right) / (left - 2 * middle + right)
