@@ -5,7 +5,9 @@ models/losses.py, a class of methods/. So a new network or loss is one function 
 self-regularisation have their entry, a lambda each, in config.RegularisationOptions.)
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,15 @@ class DiscriminatorFacts:
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """The sections and options that a method makes no use of: setting one would do nothing, so it is refused."""
+    """What a method makes of the options.
+
+    Args:
+        unused: sections and options that it has no use for: setting one would do nothing, so it is refused.
+        defaults: defaults of its own, by "section.key".
+    """
 
     unused: tuple[str, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 REFINERS = {
@@ -47,7 +55,7 @@ DISCRIMINATORS = {
     "multiscale": DiscriminatorFacts(patches=(22, 70)),
 }
 LANDMARK_STRIDE = 16  # px; the sides of the landmark network's pictures must be multiples of it
-REALISM = ("cross_entropy", "least_squares")
+REALISM = ["cross_entropy", "least_squares"]
 METHODS = {
     "simgan": MethodFacts(unused=("cyclegan",)),
     "cyclegan": MethodFacts(
@@ -55,6 +63,9 @@ METHODS = {
             *("labels", "self_regularisation", "features", "keeper"),
             *("training.refiner_updates", "training.discriminator_updates"),
             *("training.pretrain_refiner", "training.pretrain_discriminator"),
-        )
+        ),
+        # At the identity any change costs cycle and identity loss at once, more than the discriminator can ask for:
+        # refiners that start there stay there (0.01 gray levels after 60 steps).
+        defaults={"refiner.residual": False},
     ),
 }

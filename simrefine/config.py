@@ -71,7 +71,9 @@ class RefinerOptions:
     width: int = option(0, f"feature channels of the first layer; 0 = {_own('width')}", low=0, high=1024)
     blocks: int = option(0, f"residual blocks; 0 = {_own('blocks')}", low=0, high=64)
     kernel: int = option(3, "side of the convolutions, px", choices=(3, 5, 7))
-    residual: bool = option(True, "add the output to the input, so that training starts at the identity")
+    residual: bool = option(
+        True, "add the output to the input, so that training starts at the identity; cyclegan: false"
+    )
     bound: float = option(1.0, "largest change a residual output can make, in units of [-1, 1]", low=0.01, high=2)
 
 
@@ -243,14 +245,17 @@ class Config:
             UserError: an unknown key (the nearest known one is named), a value of the wrong type or out of
                 range, options that exclude each other, or a file that cannot be read.
         """
-        flat = {key: spec.default for key, spec in _specs().items()}
+        given = {}
         for source, layer in (
             (f"config file {file}", _read_toml(file) if file else {}),
             ("environment", _read_environment(environment)),
             ("command line", values or {}),
         ):
             for key, value in layer.items():
-                flat[key] = _checked(key, value, source)
+                given[key] = _checked(key, value, source)
+        defaults = {key: spec.default for key, spec in _specs().items()}
+        method = METHODS[given.get("method.name", defaults["method.name"])]
+        flat = defaults | method.defaults | given
         _resolve(flat)
         sections = {name: kind(**_section_of(flat, name)) for name, kind in SECTIONS.items()}
         return cls(**sections)

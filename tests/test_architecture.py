@@ -11,7 +11,19 @@ import simrefine
 
 PACKAGE = Path(simrefine.__file__).parent
 FLOW = [
-    *("errors", "files", "randomness", "threads", "catalogue", "config", "data", "drawing", "backend", "models"),
+    *(
+        "errors",
+        "files",
+        "arrays",
+        "randomness",
+        "threads",
+        "catalogue",
+        "config",
+        "data",
+        "drawing",
+        "backend",
+        "models",
+    ),
     *("measures", "methods", "training", "refining", "evaluation", "demo", "cli"),
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen

@@ -10,7 +10,8 @@ import simrefine
 from simrefine.cli import main
 from simrefine.data.images import Picture, encode_picture, read_picture
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR
-from simrefine.training.checkpoint import newest_checkpoint, read_refiner
+from simrefine.training.checkpoint import newest_checkpoint
+from simrefine.training.published import read_refiner
 
 
 def run(*arguments):

@@ -13,6 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from simrefine.config import Config
 from simrefine.data.batches import Pile
 from simrefine.data.faces import Faces, read_faces
 from simrefine.data.folders import list_folder
@@ -23,7 +24,10 @@ from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism
 from simrefine.evaluation.usefulness import build_sets, measure_usefulness
 from simrefine.evaluation.verdict import reach_verdict
 from simrefine.files import reporting_disk_faults, temporary_name, write_file
-from simrefine.refining.folder import COMPARE, refine_folder
+from simrefine.methods import METHODS
+from simrefine.methods.logged import Logged
+from simrefine.refining.folder import refine_folder
+from simrefine.refining.places import COMPARE
 from simrefine.refining.refiner import Refiner, load
 
 PARTS = ("realism", "labels", "usefulness")
@@ -104,7 +108,7 @@ def evaluate(
     return result
 
 
-def charts_of(logged: Sequence) -> list[list]:
+def charts_of(logged: Sequence[Logged]) -> list[list]:
     """The charts of the report: [title, unit, {metric: its name in the legend}], in order of first appearance.
 
     Args:
@@ -118,9 +122,10 @@ def charts_of(logged: Sequence) -> list[list]:
     return [[title, unit, metrics] for (title, unit), metrics in charts.items()]
 
 
-def logged_of(run: Path) -> Sequence:
-    """What the method of a run logs: nothing is declared yet, so a report shows the held-out curves alone."""
-    return ()
+def logged_of(run: Path) -> Sequence[Logged]:
+    """What the method of a run logs, as its config.toml names it."""
+    config = run / "config.toml"
+    return METHODS[Config.load(config, environment={}).method.name].logged if config.exists() else ()
 
 
 def _check_folders(folders: Mapping[str, Path | str | None], model: Path | str | None, out: Path) -> None:

@@ -1,6 +1,5 @@
 """A checkpoint is whole or absent, whatever happens to the process or the file."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -8,17 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from tiny import tiny_config
 
+from simrefine import arrays
 from simrefine.errors import UserError
-from simrefine.training import checkpoint
-from simrefine.training.checkpoint import (
-    assign,
-    newest_checkpoint,
-    publish_refiner,
-    read_refiner,
-    save_checkpoint,
-)
+from simrefine.training.checkpoint import newest_checkpoint, save_checkpoint
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "history/faces": np.zeros((0, 4, 4, 3), np.uint8)}
 
@@ -87,56 +79,9 @@ def test_a_full_disk_is_a_clear_error_and_the_older_checkpoint_stays(tmp_path, m
     save_checkpoint(tmp_path, 1, ARRAYS, keep=1)
 
     def full(*_):
-        raise checkpoint.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise arrays.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(arrays, "save_file", full)
     with pytest.raises(UserError, match="No space left on device.*free some space"):
         save_checkpoint(tmp_path, 2, ARRAYS, keep=1)
     assert names(tmp_path) == ["step-0000001"] and newest_checkpoint(tmp_path)[0].step == 1
-
-
-def test_arrays_of_another_architecture_are_refused_before_any_is_assigned(tmp_path):
-    class Variable:
-        def __init__(self, shape):
-            self.shape = shape
-
-        def assign(self, _):
-            raise AssertionError("half loaded")
-
-    with pytest.raises(UserError, match=r"another architecture.*array 1 .*\(4,\).*\(5,\)"):
-        assign([Variable((3,)), Variable((4,))], [np.zeros(3), np.zeros(5)], tmp_path)
-    with pytest.raises(UserError, match=r"another architecture.*array 1 .*\(4,\).*None"):
-        assign([Variable((3,)), Variable((4,))], [np.zeros(3)], tmp_path)
-
-
-def test_a_published_refiner_says_what_it_is(tmp_path):
-    publish_refiner(
-        tmp_path / "refiner", tiny_config(data__channels=1), 7, [np.zeros(3), np.ones(2)], np.ones((5, 2, 1))
-    )
-    for path in (tmp_path, tmp_path / "refiner"):
-        found = read_refiner(path)
-        assert (found.step, found.channels, found.size, found.options.width) == (7, 1, 16, 4)
-        assert [len(each) for each in found.weights] == [3, 2]
-        assert found.styles.shape == (5, 2, 1) and found.candidates == 4
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"format": 99}, "newer simrefine"),
-        ({"sha256": "0"}, "damaged"),
-        ({"refiner": {"name": "unet", "width": 10**9}}, "between 0 and 1024"),
-        ({"refiner": None}, "damaged"),
-    ],
-)
-def test_a_refiner_that_cannot_be_trusted_is_refused(tmp_path, change, message):
-    publish_refiner(tmp_path / "refiner", tiny_config(), 7, [np.zeros(3)], np.zeros((1, 4, 3)))
-    file = tmp_path / "refiner" / "model.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    with pytest.raises(UserError, match=message):
-        read_refiner(tmp_path)
-
-
-def test_a_folder_without_a_refiner_is_named(tmp_path):
-    with pytest.raises(UserError, match="holds no refiner"):
-        read_refiner(tmp_path)

@@ -15,13 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import TINY, tiny_config, write_pile
 
 import simrefine
-from simrefine.data.batches import Pile
-from simrefine.data.folders import list_folder
+from simrefine.data.faces import read_faces
 from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
-from simrefine.models.simgan import SimGAN
-from simrefine.training.checkpoint import newest_checkpoint, read_refiner
-from simrefine.training.held_out import hold_out, is_better
-from simrefine.training.train import _Interruption, train
+from simrefine.methods.simgan import SimGAN
+from simrefine.training.checkpoint import newest_checkpoint
+from simrefine.training.held_out import is_better, split_off
+from simrefine.training.interruption import Interruption
+from simrefine.training.published import read_refiner
+from simrefine.training.train import train
 
 
 def tiny(piles, **values):
@@ -167,7 +168,7 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(piles, tmp_path
 
 def test_the_first_ctrl_c_is_a_wish_and_the_second_quits_at_once():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), _Interruption() as interruption:
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
         signal.raise_signal(signal.SIGINT)
         assert interruption.signal == signal.SIGINT, "the loop goes on and sees it"
         signal.raise_signal(signal.SIGINT)
@@ -218,14 +219,13 @@ def test_labels_of_other_pictures_are_refused(piles, tmp_path):
 
 
 def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles, tmp_path, monkeypatch):
-    update = SimGAN.update_refiner
+    take_step = SimGAN.step
 
-    def poisoned(self, synthetic, hold, draws, step):
-        numbers = update(self, synthetic, hold, draws, step)
-        return numbers | {"refiner/realism": numbers["refiner/realism"] + (np.nan if step == 6 else 0.0)}
+    def poisoned(self, batch, step):
+        numbers = take_step(self, batch, step)
+        return numbers | ({"refiner/realism": np.nan} if step == 6 else {})
 
-    monkeypatch.setattr(SimGAN, "update_refiner", poisoned)
-    monkeypatch.setattr("simrefine.training.train.backend.compile_step", lambda function, _: function)
+    monkeypatch.setattr(SimGAN, "step", poisoned)
     with pytest.raises(UserError, match="diverged at step 7: refiner/realism.*last good checkpoint is step 4") as error:
         train(tiny(piles, training__steps=20), tmp_path / "run", quiet=True)
     assert error.value.exit_code == EXIT_DIVERGED
@@ -275,13 +275,12 @@ def test_a_refiner_that_moves_the_picture_too_far_is_never_the_best():
 
 def test_held_out_faces_are_never_trained_on_and_the_same_after_a_resume(larger_piles, tmp_path):
     config = tiny(larger_piles, **EVALUATING)
-    records = list_folder(Path(larger_piles["data.real"]), what="real folder").pictures
-    pile = Pile(records, 16, 3, 1.0)
-    rest, held = hold_out(pile, config, "real")
-    again = hold_out(pile, config, "real")[1]
+    faces = read_faces(Path(larger_piles["data.real"]), "real", size=16, channels=3, memory_gib=1.0)
+    rest, held = split_off(faces, config, "real")
+    again = split_off(faces, config, "real")[1]
     assert len(rest) == 6 and len(held) == 10
     np.testing.assert_array_equal(held, again)
-    trained_on = {face.tobytes() for face in rest[np.arange(6)]}
+    trained_on = {face.tobytes() for face in rest.images}
     assert trained_on.isdisjoint(face.tobytes() for face in held)
 
 

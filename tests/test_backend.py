@@ -1,0 +1,24 @@
+"""What both a step and its backend must know."""
+
+import keras
+import numpy as np
+import pytest
+
+from simrefine import backend
+
+
+def test_a_step_that_uses_a_variable_it_did_not_name_is_refused():
+    # A backend without state of its own would take it for a constant and go on with its first value.
+    named, forgotten = keras.Variable(1.0), keras.Variable(2.0)
+    step = backend.compile_step(lambda x: named * forgotten * x, [named])
+    with pytest.raises(ValueError, match="not told of the variables"):
+        step(np.float32(3.0))
+    assert float(backend.compile_step(lambda x: named * forgotten * x, [named, forgotten])(np.float32(3.0))) == 6
+
+
+def test_minimise_moves_the_variables_it_is_given_and_no_other():
+    moving, standing = keras.Variable(1.0), keras.Variable(1.0)
+    optimizer = keras.optimizers.SGD(0.5)
+    optimizer.build([moving])
+    aux = backend.minimise(lambda: (moving * standing, {"product": moving * standing}), [moving], optimizer)
+    assert (float(moving), float(standing), float(aux["product"])) == (0.5, 1.0, 1.0)

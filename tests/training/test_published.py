@@ -1,0 +1,78 @@
+"""A published refiner says what it is, and one that cannot be trusted is refused with the right advice."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny import tiny_config
+
+from simrefine.errors import UserError
+from simrefine.methods.method import STYLES, Published
+from simrefine.training.published import read_refiner, write_published
+
+
+def published(weights, styles, kind="refiner", **options):
+    config = tiny_config(**options)
+    sections = {
+        "data": {"size": config.data.size, "channels": config.data.channels},
+        "refiner": vars(config.refiner),
+        "style": vars(config.style),
+    }
+    arrays = {f"{index:03d}": value for index, value in enumerate(weights)}
+    return Published(kind, sections, arrays | {STYLES: styles})
+
+
+def test_a_published_refiner_says_what_it_is(tmp_path):
+    one = published([np.zeros(3), np.ones(2)], np.ones((5, 2, 1)), data__channels=1)
+    write_published(tmp_path / "refiner", one, 7, {"held_out/swd": 3.0})
+    for path in (tmp_path, tmp_path / "refiner"):
+        found = read_refiner(path)
+        config = found.config
+        assert (found.step, config.data.channels, config.data.size, config.refiner.width) == (7, 1, 16, 4)
+        assert [len(weights) for weights in found.weights] == [3, 2]
+        assert found.styles.shape == (5, 2, 1) and config.style.candidates == 4
+        assert found.evaluation == {"held_out/swd": 3.0}
+
+
+def change_about(folder, change):
+    file = folder / "refiner" / "model.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps(change(about)))
+
+
+def test_a_refiner_of_format_2_is_read(tmp_path):
+    write_published(tmp_path / "refiner", published([np.zeros(3)], np.zeros((1, 4, 3)), refiner__width=8), 7)
+
+    def to_format_2(about):
+        options = about.pop("options")
+        del about["kind"]
+        return about | options["data"] | {"refiner": options["refiner"], "style": options["style"], "format": 2}
+
+    change_about(tmp_path, to_format_2)
+    found = read_refiner(tmp_path)
+    assert (found.step, found.config.refiner.width, found.config.data.size) == (7, 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "use a newer simrefine"),
+        ({"format": 1}, "use the older simrefine that wrote it, or train again"),
+        ({"format": "2"}, "damaged"),
+        ({"sha256": "0"}, "damaged"),
+        ({"kind": "generator"}, "no refiner but a generator"),
+        ({"options": {"refiner": {"name": "unet", "width": 10**9}}}, "between 0 and 1024"),
+        ({"options": {"refiner": {"name": "transformer"}}}, "not one of 'resnet', 'unet'"),
+        ({"options": None}, "damaged"),
+    ],
+)
+def test_a_refiner_that_cannot_be_trusted_is_refused(tmp_path, change, message):
+    write_published(tmp_path / "refiner", published([np.zeros(3)], np.zeros((1, 4, 3))), 7)
+    change_about(tmp_path, lambda about: about | change)
+    with pytest.raises(UserError, match=message):
+        read_refiner(tmp_path)
+
+
+def test_a_folder_without_a_refiner_is_named(tmp_path):
+    with pytest.raises(UserError, match="holds no refiner"):
+        read_refiner(tmp_path)
