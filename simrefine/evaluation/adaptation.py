@@ -16,8 +16,8 @@ RIDGES = (*np.logspace(-6, 1, 15), np.inf)  # strengths to choose from; infinity
 
 
 def hold_out(labelled: LabelledSet, count: int = ADAPTATION_FACES) -> tuple[LabelledSet, LabelledSet]:
-    """Splits a set into what to train on and `count` pictures for label adaptation, which a network must not have
-    learnt by heart: evenly spread, because neighbours in a folder often show one person.
+    """Splits a set into what to train on and `count` pictures for label adaptation, which no network
+    may have learnt from: evenly spread, because neighbours in a folder often show one person.
 
     Raises:
         UserError: there are no more than `count` pictures.

@@ -23,7 +23,7 @@ from simrefine.evaluation.page import Gallery, write_page
 from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism
 from simrefine.evaluation.usefulness import build_sets, measure_usefulness
 from simrefine.evaluation.verdict import reach_verdict
-from simrefine.files import reporting_disk_faults, temporary_name, write_file
+from simrefine.files import TEMPORARY_PREFIX, reporting_disk_faults, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.logged import Logged
 from simrefine.refining.folder import refine_folder
@@ -176,7 +176,7 @@ def _refined_folder(
     if refiner is None:
         yield Path(refined)
         return
-    folder = temporary_name(out / "refined")
+    folder = out / f"{TEMPORARY_PREFIX}refined"
     shutil.rmtree(folder, ignore_errors=True)  # of an evaluation that was killed
     try:
         progress(f"refining {len(raw)} faces")

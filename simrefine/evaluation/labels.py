@@ -8,12 +8,13 @@ import numpy as np
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.training.landmarks import BATCH_SIZE, LabelledSet, train_landmarks
 
-PREDICTOR_STEPS = 200  # of the landmark network that is asked too: it need not be good, only the same twice
+PREDICTOR_STEPS = 200  # of the landmark network: it need not be good, only the same on raw and refined faces
 FEWEST_PREDICTOR = 2 * BATCH_SIZE  # pictures; with fewer, no network is trained
 
 
 def measure_labels(raw: np.ndarray, refined: np.ndarray, points: np.ndarray | None, names: Sequence[str]) -> dict:
-    """Measures drift at the points; where pictures suffice, a landmark network trained on raw faces is asked too.
+    """Measures drift at the points; where pictures suffice, also how far the predictions of a
+    landmark network move, trained on the raw faces.
 
     Args:
         raw, refined: uint8 [n, h, w, c]; the n-th of both show the same face.

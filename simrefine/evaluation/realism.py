@@ -165,8 +165,8 @@ def two_sample_test(
 
     Args:
         groups_a, groups_b: one key a picture, of what makes pictures near-duplicates: a person, a clip. A key is never
-            in both halves, also where both sets have it: a network that knows a face by heart would judge it
-            by that. None = every picture by itself, equal ones together.
+            in both halves, also where both sets have it: a network would recognise a face that it has
+            learnt from. None = every picture by itself, equal ones together.
 
     Raises:
         UserError: different shapes, or too few pictures or groups.

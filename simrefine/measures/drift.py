@@ -1,7 +1,7 @@
 """Do the labels still hold? Raw and refined pictures and their label points in; how far the points moved comes out.
 
 The picture under a label is followed by dense optical flow (DIS, Kroeger et al. 2016, arXiv 1603.03590), which needs no
-trained network and so no trust in one; a landmark network's opinion can be added. The paper measured the same thing by
+trained network; how far a landmark network's predictions moved can be added. The paper measured the same thing by
 hand: the pupil's centre before and after, on 100 eyes (section 3.1).
 """
 

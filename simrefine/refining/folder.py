@@ -23,7 +23,6 @@ from simrefine.data.images import to_channels
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
 from simrefine.refining.pictures import Raw, gather_by_size, read_raw, write_refined
-from simrefine.refining.places import COMPARE as COMPARE  # for evaluation
 from simrefine.refining.places import check_places, claim, is_done, list_work
 from simrefine.threads import run_ahead, thread_pool
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from tiny import draw_face, tiny_config, write_pile
 
 from simrefine.cli import main
-from simrefine.data.images import ImageError, Picture, encode_picture, read_picture
+from simrefine.data.images import Picture, encode_picture, read_picture
 from simrefine.errors import UserError
 from simrefine.evaluation import evaluate as module
 from simrefine.evaluation import labels, realism, usefulness
@@ -62,6 +62,15 @@ def folders(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A training of four steps on faces of 20 px, brought to 16."""
+    folder = tmp_path_factory.mktemp("trained")
+    piles = write_pile(folder / "raw", N, size=20), write_pile(folder / "real", N, size=20, real=True)
+    train(tiny_config(data__synthetic=str(piles[0]), data__real=str(piles[1])), folder / "run", quiet=True)
+    return folder / "run"
+
+
 def arguments(folders, **changes):
     given = {"raw": folders / "raw", "refined": folders / "refined", "real": folders / "real", "out": folders / "out"}
     return given | changes
@@ -94,12 +103,10 @@ def test_without_labels_realism_and_displacement_are_measured(folders):
     assert "usefulness" not in result and result["labels"]["where"] == "grid"
 
 
-def test_a_run_can_be_evaluated_without_writing_a_refined_folder(folders):
-    config = tiny_config(data__synthetic=str(folders / "raw"), data__real=str(folders / "real"))
-    train(config, folders / "run", quiet=True)
+def test_a_run_can_be_evaluated_without_writing_a_refined_folder(folders, run):
     places = {
         "--raw": folders / "raw",
-        "--model": folders / "run",
+        "--model": run,
         "--real": folders / "real",
         "--out": folders / "out",
     }
@@ -113,34 +120,32 @@ def test_a_run_can_be_evaluated_without_writing_a_refined_folder(folders):
 
 @pytest.fixture
 def wide(folders):
-    """Raw faces that are neither square nor of the training's size, as a folder of PNG and one of JPEG; and a run."""
+    """Raw faces that are neither square nor of the training's size, as a folder of PNG and one of JPEG."""
     rng = np.random.default_rng(1)
     for index in range(N):
         picture = Picture(draw_face(rng, 30)[4:26])
         for extension in (".png", ".jpg"):
             (folders / extension).mkdir(exist_ok=True)
             (folders / extension / f"{index:03d}{extension}").write_bytes(encode_picture(picture, extension))
-    config = tiny_config(data__synthetic=str(folders / ".png"), data__real=str(folders / "real"))
-    train(config, folders / "run", quiet=True)
     return folders
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg"])
-def test_a_run_is_evaluated_on_the_very_pictures_that_refine_writes(wide, extension):
+def test_a_run_is_evaluated_on_the_very_pictures_that_refine_writes(wide, run, extension):
     raw, written = wide / extension, wide / "written"
-    by_model = evaluate(raw, wide / "real", wide / "out", model=wide / "run")
-    refine_folder(load(wide / "run"), raw, written)
+    by_model = evaluate(raw, wide / "real", wide / "out", model=run)
+    refine_folder(load(run), raw, written)
     by_folder = evaluate(raw, wide / "real", wide / "out", refined=written, size=16)
     assert {part: by_model[part] for part in ("realism", "labels")} == {
         part: by_folder[part] for part in ("realism", "labels")
     }
     assert by_model["inputs"] == by_folder["inputs"] | {
-        "refined": {"folder": str(wide / "run"), "count": N},
+        "refined": {"folder": str(run), "count": N},
     }
 
 
-def test_the_refined_pictures_of_a_run_are_removed_also_after_an_error(wide, monkeypatch):
-    places = {"raw": wide / ".png", "real": wide / "real", "out": wide / "out", "model": wide / "run"}
+def test_the_refined_pictures_of_a_run_are_removed_also_after_an_error(wide, run, monkeypatch):
+    places = {"raw": wide / ".png", "real": wide / "real", "out": wide / "out", "model": run}
     evaluate(**places, parts=["labels"])
     assert sorted(path.name for path in (wide / "out").iterdir()) == ["evaluation.json", "report.html"]
 
@@ -154,18 +159,12 @@ def test_the_refined_pictures_of_a_run_are_removed_also_after_an_error(wide, mon
     assert not [path for path in (wide / "out").iterdir() if path.is_dir()]
 
 
-def test_a_picture_that_cannot_be_refined_is_left_out_like_one_that_cannot_be_read(wide, monkeypatch):
+def test_a_picture_that_cannot_be_refined_is_left_out_like_one_that_cannot_be_read(wide, run):
     raw = wide / ".png"
     (raw / "broken.png").write_bytes(b"")
-    (raw / "unwritable.png").write_bytes(encode_picture(Picture(np.zeros((17, 17, 3), np.uint8)), ".png"))
-
-    def encode(picture, extension):
-        if picture.pixels.shape[0] == 17:
-            raise ImageError("cannot be encoded")
-        return encode_picture(picture, extension)
-
-    monkeypatch.setattr("simrefine.refining.folder.encode_picture", encode)
-    result = evaluate(raw, wide / "real", wide / "out", model=wide / "run", parts=["labels"])
+    # It can be read, but no WebP may be so long.
+    (raw / "long.webp").write_bytes(encode_picture(Picture(np.zeros((16, 16500, 3), np.uint8)), ".png"))
+    result = evaluate(raw, wide / "real", wide / "out", model=run, parts=["labels"])
     assert result["inputs"]["raw"]["count"] == result["inputs"]["refined"]["count"] == N
 
 
@@ -195,9 +194,9 @@ def test_what_is_logged_is_grouped_into_charts_in_order_of_first_appearance():
     ]
 
 
-def test_the_charts_of_a_run_are_written_down_with_its_curves(wide, monkeypatch):
+def test_the_charts_of_a_run_are_written_down_with_its_curves(wide, run, monkeypatch):
     monkeypatch.setattr(module, "logged_of", lambda run: [Entry("refiner/change", chart="Change", unit="gray levels")])
-    result = evaluate(wide / ".png", wide / "real", wide / "out", model=wide / "run", parts=["labels"])
+    result = evaluate(wide / ".png", wide / "real", wide / "out", model=run, parts=["labels"])
     assert result["charts"] == [["Change", "gray levels", {"refiner/change": "refiner/change"}]]
     assert json.loads((wide / "out" / "evaluation.json").read_text()) == result
     assert 'aria-label="Change, gray levels, steps 2 to 4' in (wide / "out" / "report.html").read_text()
