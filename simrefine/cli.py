@@ -78,6 +78,7 @@ def setting(flag: str, key: str, **attributes):
 @setting("--synthetic", "data.synthetic", metavar="DIR")
 @setting("--real", "data.real", metavar="DIR")
 @setting("--labels", "labels.file", metavar="FILE")
+@setting("--method", "method.name", metavar="NAME")
 @setting("--exclude", "data.exclude", metavar="PATTERN", multiple=True)
 @click.option("--run", "run", metavar="DIR", type=click.Path(path_type=Path), help="run folder [default: runs/NNN]")
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="TOML file of options")
@@ -213,10 +214,10 @@ def evaluate(raw, real, out, parts, **options):
     start_backend()
     from simrefine.evaluation.evaluate import evaluate
 
-    def tell(message: str) -> None:
+    def report(message: str) -> None:
         click.echo(message, err=True)
 
-    result = evaluate(raw, real, out, parts=parts or None, progress=tell, **options)
+    result = evaluate(raw, real, out, parts=parts or None, progress=report, **options)
     click.echo(result["verdict"]["sentence"])
     for reason in result["verdict"]["reasons"]:
         click.echo(f"  {reason}")
@@ -314,7 +315,7 @@ def demo(context, out, keep_data, seed):
     start_backend()
     from simrefine.demo import run_demo
 
-    outcome = run_demo(out, keep_data=keep_data, seed=seed, tell=lambda message: click.echo(message, err=True))
+    outcome = run_demo(out, keep_data=keep_data, seed=seed, progress=lambda message: click.echo(message, err=True))
     click.echo(outcome.describe())
     click.echo(f"open {out / 'report' / 'report.html'}")
     click.echo(f"tensorboard --logdir {out} --samples_per_plugin images=100")

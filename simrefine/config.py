@@ -195,7 +195,7 @@ class EvaluationOptions:
     )
 
 
-AUTO_LABELS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
+ANNOTATIONS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 
 # What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on, but for
 # training.steps. More of them put the fall of the learning rates off, which may have begun.
@@ -391,7 +391,7 @@ def _resolve(flat: dict[str, Any]) -> None:
     """Fills in what 0 and relative paths stand for, and refuses options that exclude each other or do nothing."""
     _refuse_idle(flat)
     if flat["labels.file"] == "auto" and flat["data.synthetic"]:
-        beside = os.path.join(flat["data.synthetic"], AUTO_LABELS)
+        beside = os.path.join(flat["data.synthetic"], ANNOTATIONS)
         flat["labels.file"] = beside if os.path.exists(beside) else ""
     for key in ("data.synthetic", "data.real", "labels.file"):
         if flat[key] != "auto":  # which it stays where there is no synthetic folder yet

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from simrefine.backend import resolve_precision
-from simrefine.config import Config
+from simrefine.config import ANNOTATIONS, Config
 from simrefine.data.faces import read_faces
 from simrefine.drawing.example_faces import write_demo
 from simrefine.errors import UserError
@@ -106,7 +106,7 @@ def run_demo(
     keep_data: bool = False,
     seed: int = 0,
     extent: Extent | None = None,
-    tell: Callable[[str], None] = lambda message: None,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Makes the example faces, trains a refiner on them, refines the held-out renders and measures the result.
 
@@ -115,7 +115,7 @@ def run_demo(
         keep_data: leave the faces in `out`/data also when all went well.
         seed: of the faces and of the training.
         extent: None = `usual_extent`.
-        tell: called with what is being done.
+        progress: called with what is being done.
 
     Raises:
         UserError: `out` holds something; the disk is full; the training was interrupted.
@@ -127,10 +127,10 @@ def run_demo(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     data, run, refined = out / "data", out / "run", out / "refined"
-    tell(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
+    progress(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
     write_demo(data, extent.size, extent.faces, extent.faces, extent.held_out, seed)
     _train(data, run, extent, seed)
-    tell("refining the held-out renders")
+    progress("refining the held-out renders")
     refine_folder(load(run), data / "held-out", refined, exclude=["photos"], copy=["masks"])
     distance, nearer = _compare_with_truth(data / "held-out", refined, extent.size)
     result = evaluate(
@@ -138,11 +138,11 @@ def run_demo(
         data / "photos",
         out / "report",
         model=run,
-        labels=data / "held-out" / "renders" / "annotations.jsonl",
+        labels=data / "held-out" / "renders" / ANNOTATIONS,
         note="These are the demo's drawn faces, and what is called photographs here is their drawn photo look. To its "
         f"own photo look the median face was {distance[0]:.1f} gray levels away and is {distance[1]:.1f} away now; "
         f"{nearer:.0%} of the faces came nearer.",
-        progress=tell,
+        progress=progress,
     )
     if not keep_data:
         shutil.rmtree(data)

@@ -29,8 +29,8 @@ def compile_step(function: Callable, variables: Iterable[keras.Variable]) -> Cal
     Args:
         function: arrays in, arrays out; all that it makes is returned, and all that lasts is assigned to `variables`.
         variables: every variable that it reads or assigns. TensorFlow finds them by itself; a backend without state of
-            its own must be told, and would otherwise take one that is missing here for a constant, without an error. So
-            one that is missing is an error on every backend.
+            its own must know them, and would take one that is missing here for a constant, without an error. So one
+            that is missing is an error on every backend.
 
     Raises:
         ValueError: on the first call, `function` uses a variable that is not among `variables`.
@@ -45,7 +45,7 @@ def compile_step(function: Callable, variables: Iterable[keras.Variable]) -> Cal
             used = graph.get_concrete_function(*arrays).graph.variables
             unknown = [variable.name for variable in used if id(variable) not in known]
             if unknown:
-                raise ValueError(f"compile_step was not told of the variables {', '.join(unknown)}")
+                raise ValueError(f"the step uses variables that compile_step does not know: {', '.join(unknown)}")
             checked = True
         return graph(*arrays)
 

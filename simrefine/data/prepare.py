@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from simrefine.config import ANNOTATIONS
 from simrefine.data.archives import Reader, read_file, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
 from simrefine.data.folders import REJECTS, Reject, list_folder, write_rejects
@@ -25,7 +26,6 @@ from simrefine.errors import UserError
 from simrefine.files import publishing_folder, write_file
 from simrefine.threads import run_ahead, thread_pool
 
-ANNOTATIONS = "annotations.jsonl"  # at the top of the output folder
 THREADS = 4
 
 

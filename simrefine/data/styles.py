@@ -37,7 +37,7 @@ def read_styles(pictures: np.ndarray) -> np.ndarray:
 def read_all_styles(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """The styles of uint8 pictures [h, w, c], as above. One by one: all at once, in the precision that this takes, a
     pile of photographs would fill the memory."""
-    return np.concatenate([read_styles(to_signed(each[None])) for each in pictures])
+    return np.concatenate([read_styles(to_signed(picture[None])) for picture in pictures])
 
 
 def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:
@@ -63,8 +63,8 @@ def restyle_alone(pictures: np.ndarray, styles: np.ndarray, candidates: int, see
     """The same, but each picture draws its own candidates from its pixels and `seed`: whatever comes with it, and in
     whichever order, it gets the same style."""
     alone = [
-        restyle(each[None], styles, candidates, generator(seed, zlib.crc32(to_uint8(each).tobytes()), "style"))
-        for each in pictures
+        restyle(picture[None], styles, candidates, generator(seed, zlib.crc32(to_uint8(picture).tobytes()), "style"))
+        for picture in pictures
     ]
     return np.concatenate(alone) if alone else pictures
 
@@ -89,10 +89,10 @@ def choose_styles(pictures: np.ndarray, styles: np.ndarray, candidates: np.ndarr
 
 def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Squared 2-Wasserstein distance of normal distributions, [..., 1 + c, c] each to [...]."""
-    (mean, root), (other_mean, other_root) = ((each[..., 0, :], each[..., 1:, :]) for each in (one, other))
+    (mean, root), (other_mean, other_root) = ((style[..., 0, :], style[..., 1:, :]) for style in (one, other))
     covariance, other_covariance = root @ root, other_root @ other_root
     crossed = np.linalg.eigvalsh(root @ other_covariance @ root)
-    traces = (np.trace(each, axis1=-2, axis2=-1) for each in (covariance, other_covariance))
+    traces = (np.trace(matrix, axis1=-2, axis2=-1) for matrix in (covariance, other_covariance))
     return np.square(mean - other_mean).sum(-1) + sum(traces) - 2 * np.sqrt(np.maximum(crossed, 0)).sum(-1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from simrefine.config import ANNOTATIONS
 from simrefine.data.images import Picture, encode_picture
 from simrefine.drawing.looks import expose, paint_flat, part_mask, photo_look, render_look
 from simrefine.drawing.people import Person, View, draw_person, draw_view
@@ -138,4 +139,4 @@ def _write_pile(draft: Path, pile: str, count: int, size: int, seed: int) -> Non
             }
             lines[place].append(json.dumps(row | face.facts, separators=(",", ":")) + "\n")
     for place, rows in lines.items():
-        (draft / place / "annotations.jsonl").write_text("".join(rows), encoding="utf-8")
+        (draft / place / ANNOTATIONS).write_text("".join(rows), encoding="utf-8")

@@ -124,10 +124,10 @@ DISCRIMINATOR_LOSS = Logged(
     legend="loss",
 )
 _ACCURACY = (
-    "share of patches that it tells rightly: photographs, refined faces, refined faces of the history",
+    "share of patches that it judges rightly: photographs, refined faces, refined faces of the history",
     "0.5 is guessing; above 0.98 on both it has won, the refiner learns nothing, and an alarm rings",
 )
-_ACCURACY_CHART = {"chart": "Discriminator", "unit": "share of patches told right"}
+_ACCURACY_CHART = {"chart": "Discriminator", "unit": "share of patches judged rightly"}
 ACCURACY_REAL = Logged("discriminator/accuracy_real", *_ACCURACY, **_ACCURACY_CHART, legend="real")
 ACCURACY_REFINED = Logged(
     "discriminator/accuracy_refined",

@@ -7,7 +7,7 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces, read_faces
-from simrefine.data.folders import Listing, Reject, list_folder, write_rejects
+from simrefine.data.folders import REJECTS, Listing, Reject, list_folder, write_rejects
 from simrefine.data.points import mirror_order
 from simrefine.data.styles import read_all_styles
 from simrefine.errors import UserError
@@ -46,7 +46,7 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
     _report_rejects(faces, run, say)
     for name, pile in faces.items():
         if len(pile) < config.training.batch_size:
-            where = f", see {run / 'rejects.csv'}" if pile.rejects and run else ""
+            where = f", see {run / REJECTS}" if pile.rejects and run else ""
             raise UserError(
                 f"the {name} folder {pile.folder} holds {len(pile)} usable pictures, at least "
                 f"{config.training.batch_size} (one batch) are needed ({len(pile.rejects)} rejected{where})",
@@ -91,7 +91,7 @@ def _report_rejects(faces: Mapping[str, Faces], run: Path | None, say: Callable[
         Reject(str(pile.folder / reject.relative), reject.reason) for pile in faces.values() for reject in pile.rejects
     ]
     if rejects and run:
-        write_rejects(run / "rejects.csv", rejects)
+        write_rejects(run / REJECTS, rejects)
     for reject in rejects[:SHOWN_REJECTS]:
         say(f"  rejected  {reject.relative}: {reject.reason}")
 
