@@ -21,7 +21,7 @@ lint: venv
 	$(BIN)/ruff format --check .
 
 test: lint
-	$(BIN)/python -m pytest --durations=5
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=5
 
 demo: venv
 	$(BIN)/simrefine demo
