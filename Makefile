@@ -1,10 +1,11 @@
-# make test   a virtual environment, the pinned dependencies, lint and tests: all that a fresh machine needs
-# make venv   only the environment; then .venv/bin/simrefine is the program
-# make demo   the whole job on faces that simrefine draws itself, offline, in a few minutes
+# make test     a virtual environment, the pinned dependencies, lint and tests: all that a fresh machine needs
+# make venv     only the environment; then .venv/bin/simrefine is the program
+# make mutants  plants defects in a copy and shows which test catches each of them; some minutes
+# make demo     the whole job on faces that simrefine draws itself, offline, in a few minutes
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv test lint demo clean
+.PHONY: venv test lint mutants demo clean
 
 venv: $(BIN)/simrefine
 
@@ -22,6 +23,9 @@ lint: venv
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=5
+
+mutants: venv
+	$(BIN)/python tests/mutants.py
 
 demo: venv
 	$(BIN)/simrefine demo

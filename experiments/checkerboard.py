@@ -13,12 +13,10 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-from measure import in_batches
+from runs import BATCH, read_config, read_for
 
-from simrefine.config import Config
-from simrefine.data.batches import Pile
-from simrefine.data.folders import list_folder
 from simrefine.refining.refiner import load
+from simrefine.threads import in_batches
 
 TILE = 8  # px
 BLUR = 9  # px
@@ -27,11 +25,11 @@ BLUR = 9  # px
 def fold(pictures: np.ndarray) -> tuple[float, float]:
     """Pattern and unevenness of uint8 [n, side, side, c], without a tile along the border, where padding shows."""
     gray = pictures.astype(np.float32).mean(axis=-1)
-    detail = gray - np.stack([cv2.blur(each, (BLUR, BLUR)) for each in gray])
+    detail = gray - np.stack([cv2.blur(picture, (BLUR, BLUR)) for picture in gray])
     inner = detail[:, TILE:-TILE, TILE:-TILE]
     n, height, width = inner.shape
     tiles = inner.reshape(n, height // TILE, TILE, width // TILE, TILE)
-    mean, absolute = (each.mean(axis=(0, 1, 3)) for each in (tiles, np.abs(tiles)))
+    mean, absolute = (values.mean(axis=(0, 1, 3)) for values in (tiles, np.abs(tiles)))
     return mean.std(), 100 * absolute.std() / absolute.mean()
 
 
@@ -40,13 +38,11 @@ def fold(pictures: np.ndarray) -> tuple[float, float]:
 @click.option("--synthetic", required=True, type=click.Path(path_type=Path), help="held-out renders")
 @click.option("--real", required=True, type=click.Path(path_type=Path), help="held-out photographs")
 def main(runs, synthetic, real):
-    data = Config.load(runs[0] / "config.toml", environment={}).data
-    raw, photographs = (
-        Pile(list_folder(d, what="folder").pictures, data.size, data.channels, 4)[:] for d in (synthetic, real)
-    )
+    config = read_config(runs[0])
+    raw, photographs = (read_for(config, *folder).images for folder in ((synthetic, "synthetic"), (real, "real")))
     sets = {"raw": raw, "photographs": photographs}
     for run in runs:
-        sets[run.name] = in_batches(load(run), raw)
+        sets[run.name] = in_batches(load(run), raw, BATCH)
     board = np.indices(raw.shape[1:3]).sum(axis=0) % 2
     sets["raw + checkerboard"] = np.minimum(raw, 254) + board[:, :, None].astype(np.uint8)
     print("| faces | pattern, gray levels | unevenness, % |\n|---|---|---|")

@@ -14,18 +14,14 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-from measure import in_batches
-from safetensors.numpy import load_file
+from runs import BATCH, load_method, read_config, read_for
 
-from simrefine import backend
-from simrefine.config import Config
-from simrefine.data.batches import Pile
-from simrefine.data.folders import list_folder
 from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed
 from simrefine.data.styles import restyle_alone
-from simrefine.models.simgan import SimGAN
-from simrefine.training.checkpoint import Checkpoint, read_refiner
-from simrefine.training.train import restore
+from simrefine.errors import UserError
+from simrefine.threads import in_batches
+from simrefine.training.checkpoint import read_checkpoint
+from simrefine.training.inputs import spread
 
 FACES = 100
 WIDTH, HEIGHT, MARGIN = 900, 360, 40  # of the figure, px
@@ -37,18 +33,20 @@ COLOURS = ((200, 40, 40), (40, 140, 40), (40, 60, 200))
 @click.option("--synthetic", required=True, type=click.Path(path_type=Path), help="held-out renders")
 @click.option("--figure", type=click.Path(path_type=Path), help="PNG of the colours against the step")
 def main(run, synthetic, figure):
-    config = Config.load(run / "config.toml", environment={})
-    records = list_folder(synthetic, what="folder").pictures
-    chosen = [records[i] for i in np.linspace(0, len(records) - 1, FACES).astype(int)]
-    raw = to_signed(Pile(chosen, config.data.size, config.data.channels, 4)[:])
-    styled = restyle_alone(raw, read_refiner(run).styles, config.style.candidates, seed=0)
-    gan = SimGAN(config, "float32", backend.minimise, backend.compile_step)
+    config = read_config(run)
+    faces = read_for(config, synthetic, "synthetic")
+    faces = faces.take(spread(len(faces), FACES))
+    paths = sorted((run / "checkpoints").glob("step-*"))
+    if len(paths) < 2:
+        raise UserError(f"{run} holds {len(paths)} checkpoints, at least 2 are needed", "keep more of them, as above")
+    method = load_method(run, read_checkpoint(paths[-1]), faces, faces)
+    styled = restyle_alone(to_signed(faces.images), method.inputs.styles, config.style.candidates, seed=0)
     steps, colours, apart = [], [], []
-    for path in sorted((run / "checkpoints").glob("step-*")):
-        steps.append(int(path.name.removeprefix("step-")))
-        restore(gan, Checkpoint(path, steps[-1], load_file(path / "state.safetensors")))
-        current, average = in_batches(gan.refiner, styled), in_batches(gan.average, styled)
-        colours.append([each.mean(axis=(1, 2)) for each in (current, average)])
+    for checkpoint in map(read_checkpoint, paths):
+        method.restore(checkpoint.arrays, checkpoint.path)
+        steps.append(checkpoint.step)
+        current, average = (in_batches(refiner, styled, BATCH) for refiner in (method.refiner, method.average))
+        colours.append([refined.mean(axis=(1, 2)) for refined in (current, average)])
         apart.append(np.abs(current - average).mean() * GRAY_LEVELS)
     colours = (np.array(colours) + 1) * GRAY_LEVELS  # [checkpoints, current or average, faces, channels], 0..255
     late = np.array(steps) > steps[-1] / 2
@@ -82,7 +80,7 @@ def draw(steps: list[int], colours: np.ndarray, unrefined: np.ndarray) -> np.nda
         for kind, thickness in enumerate((1, 3)):
             line = [place(step, level) for step, level in zip(steps, colours[:, kind, channel], strict=True)]
             cv2.polylines(canvas, [np.array(line)], False, COLOURS[channel], thickness, cv2.LINE_AA)
-        for step in range(0, steps[-1], steps[-1] // 100):
+        for step in range(0, steps[-1], max(1, steps[-1] // 100)):
             cv2.circle(canvas, place(step, unrefined[channel]), 1, COLOURS[channel], -1)
     return canvas
 

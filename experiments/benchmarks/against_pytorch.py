@@ -18,37 +18,28 @@ On an otherwise idle machine, for a neighbour slows PyTorch's threads, which wai
     venv/bin/python experiments/benchmarks/against_pytorch.py
 """
 
-import copy
 import json
 import multiprocessing
 import os
 import platform
 import statistics
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import numpy as np
 
-try:
-    import torch
-    from torch import nn
-    from torch.nn import functional
-except ModuleNotFoundError:
-    sys.exit("This benchmark needs PyTorch, which simrefine itself does not: pip install torch==2.13.0")
-
 from simrefine import backend
 from simrefine.config import Config
-from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.files import write_file
+from simrefine.methods.method import Inputs
+from simrefine.methods.simgan import DiscriminatorBatch, RefinerBatch, SimGAN, StepBatch
 from simrefine.models.augmentation import DRAWS
-from simrefine.models.history import HistoryBuffer
-from simrefine.models.losses import REAL, REFINED
-from simrefine.models.simgan import SimGAN, StepBatch
 
 PAPER = Path(__file__).parents[1] / "paper.toml"
 WARM_UP_STEPS = 3  # later on, Adam has enlarged the rounding too far to compare
@@ -59,11 +50,48 @@ PRECISIONS = list(TOLERANCE)
 LOSSES = ("refiner/realism", "refiner/self_regularisation", "discriminator/loss")
 
 
-class Side:
-    """One contender: a subclass has `step(faces, step)`, which returns its losses."""
+class Simrefine:
+    """The package as it is."""
 
     def __init__(self, config: Config):
+        size, channels = config.data.size, config.data.channels
+        none = np.empty((0, size, size, channels), np.uint8)  # the batches are made here, not by the method
+        inputs = Inputs(none, none, None, np.zeros((1, 1 + channels, channels), np.float32))
+        self.gan = SimGAN(config, inputs, backend.resolve_precision(config.training.precision))
+
+    def weights(self) -> list[list[np.ndarray]]:
+        return [network.get_weights() for network in (self.gan.refiner, self.gan.discriminator)]
+
+    def step(self, faces: tuple[np.ndarray, np.ndarray, np.ndarray], step: int) -> dict[str, float]:
+        synthetic, half, real = faces
+        n = len(synthetic)
+        draws = np.zeros((2 * n, DRAWS), np.float32)  # unused: all strengths of the augmentation are 0
+        hold = np.ones((n, 1, 1, 1), np.float32)
+        batch = StepBatch(
+            refiner=[RefinerBatch(synthetic, hold, draws[:n], points=None, disturbance=None)],
+            discriminator=[DiscriminatorBatch(half, real, draws)],
+            history_rng=np.random.default_rng(step),
+        )
+        return self.gan.step(batch, step)
+
+
+class Side:
+    """A contender, `Simrefine` or `plain_pytorch.PyTorch`, in a process of its own."""
+
+    def __init__(self, name: str, config: Config):
+        if name == "pytorch":
+            from plain_pytorch import PyTorch  # here only, so that TensorFlow and PyTorch never share a process
+
+            self.contender = PyTorch(config)
+        else:
+            self.contender = Simrefine(config)
         self.config = config
+
+    def weights(self) -> list[list[np.ndarray]]:
+        return self.contender.weights()
+
+    def take(self, weights: list[list[np.ndarray]]) -> None:
+        self.contender.take(weights)
 
     def faces(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Random pictures, the same for both sides: a synthetic batch, half of one, a real batch; [n, h, w, c]."""
@@ -75,159 +103,18 @@ class Side:
         batches = [self.faces(step) for step in steps]
         began = time.perf_counter()
         for step, faces in zip(steps, batches, strict=True):
-            self.step(faces, step)
+            self.contender.step(faces, step)
         return time.perf_counter() - began
 
     def losses(self, steps: range) -> np.ndarray:
-        numbers = [self.step(self.faces(step), step) for step in steps]
-        return np.array([[each[name] for name in LOSSES] for each in numbers])  # [steps, losses]
+        """[steps, losses]"""
+        numbers = [self.contender.step(self.faces(step), step) for step in steps]
+        return np.array([[losses[name] for name in LOSSES] for losses in numbers])
 
 
-class Simrefine(Side):
-    """The package as it is."""
-
-    def __init__(self, config: Config):
-        super().__init__(config)
-        dtype = backend.resolve_precision(config.training.precision)
-        self.gan = SimGAN(config, dtype, backend.minimise, backend.compile_step)
-
-    def weights(self) -> list[list[np.ndarray]]:
-        return [network.get_weights() for network in (self.gan.refiner, self.gan.discriminator)]
-
-    def step(self, faces, step: int) -> dict[str, float]:
-        synthetic, half, real = faces
-        draws = np.zeros((2 * len(synthetic), DRAWS), np.float32)  # unused: all strengths of the augmentation are 0
-        hold = np.ones((len(synthetic), 1, 1, 1), np.float32)
-        rng = np.random.default_rng(step)
-        batch = StepBatch([synthetic], [hold], [draws[: len(synthetic)]], [half], [real], [draws], rng)
-        return self.gan.step(batch, step)
-
-
-class PyTorch(Side):
-    """The same in plain PyTorch, as somebody who knows it would write it."""
-
-    def __init__(self, config: Config):
-        super().__init__(config)
-        bfloat16 = config.training.precision == "bfloat16"
-        self.refiner = build_refiner(config, bfloat16).to(memory_format=torch.channels_last)
-        self.discriminator = build_discriminator(config, bfloat16).to(memory_format=torch.channels_last)
-        self.refiner_optimizer = build_adam(self.refiner, config.refiner_optimizer)
-        self.discriminator_optimizer = build_adam(self.discriminator, config.discriminator_optimizer)
-        half, size = config.training.batch_size // 2, config.data.size
-        self.history = HistoryBuffer(config.history.half_batches * half, (size, size, config.data.channels))
-
-    def take(self, weights: list[list[np.ndarray]]) -> None:
-        """Takes over the weights of Keras: [h, w, in, out] kernels and biases, in the order of the layers."""
-        for network, arrays in zip((self.refiner, self.discriminator), weights, strict=True):
-            arrays = [array.transpose(3, 2, 0, 1) if array.ndim == 4 else array for array in arrays]
-            if [tuple(each.shape) for each in network.parameters()] != [array.shape for array in arrays]:
-                raise ValueError("the two sides have different layers")
-            for parameter, array in zip(network.parameters(), arrays, strict=True):
-                parameter.data.copy_(torch.from_numpy(array))
-        self.average = copy.deepcopy(self.refiner).requires_grad_(False)
-
-    def step(self, faces, step: int) -> dict[str, float]:
-        synthetic, half, real = map(to_tensor, faces)
-        rng = np.random.default_rng(step)
-
-        self.discriminator.requires_grad_(False)
-        refined = self.refiner(synthetic)
-        realism = patch_loss(self.discriminator(refined), REAL)
-        regularisation = self.config.self_regularisation.l1 * functional.l1_loss(refined, synthetic)
-        self.refiner_optimizer.zero_grad()
-        (realism + regularisation).backward()
-        self.refiner_optimizer.step()
-        self.discriminator.requires_grad_(True)
-
-        decay = min(self.config.training.ema_decay, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for slow, fast in zip(self.average.parameters(), self.refiner.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
-            refined = self.refiner(half)
-
-        pixels = to_uint8(refined.permute(0, 2, 3, 1).numpy())
-        if self.history.count < len(pixels):  # the first step has no past
-            self.history.push(pixels, rng)
-        past = to_tensor(to_signed(self.history.sample(len(pixels), rng)))
-        on_fakes, on_real = self.discriminator(torch.cat([refined, past, real])).split(len(real))
-        loss = (patch_loss(on_fakes, REFINED) + patch_loss(on_real, REAL)) / 2
-        self.discriminator_optimizer.zero_grad()
-        loss.backward()
-        self.discriminator_optimizer.step()
-        self.history.push(pixels, rng)
-        return dict(zip(LOSSES, (realism.item(), regularisation.item(), loss.item()), strict=True))
-
-
-class MixedPrecision(nn.Module):
-    """Layers in bfloat16 if asked for, then a 1x1 convolution that is always float32."""
-
-    def __init__(self, layers: list[nn.Module], features: int, outputs: int, bfloat16: bool):
-        super().__init__()
-        self.layers, self.last = nn.Sequential(*layers), nn.Conv2d(features, outputs, 1)
-        self.bfloat16 = bfloat16
-
-    def forward(self, x):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16):
-            x = self.layers(x)
-        return self.last(x.float())
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.layers = nn.Sequential(conv3(width, width), nn.ReLU(inplace=True), conv3(width, width))
-
-    def forward(self, x):
-        return functional.relu_(x + self.layers(x))
-
-
-class HalvingConv3(nn.Conv2d):
-    """3x3, stride 2, with the "same" padding of TensorFlow: an even side is padded at its end only."""
-
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__(inputs, outputs, 3, stride=2)
-
-    def forward(self, x):
-        height, width = x.shape[2:]
-        return super().forward(functional.pad(x, (width % 2, 1, height % 2, 1)))
-
-
-def conv3(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def build_refiner(config: Config, bfloat16: bool) -> nn.Module:
-    channels, width = config.data.channels, config.refiner.width
-    blocks = [ResidualBlock(width) for _ in range(config.refiner.blocks)]
-    layers = [conv3(channels, width), nn.ReLU(inplace=True), *blocks]
-    return nn.Sequential(MixedPrecision(layers, width, channels, bfloat16), nn.Hardtanh())  # clips to [-1, 1]
-
-
-def build_discriminator(config: Config, bfloat16: bool) -> nn.Module:
-    convolutions = HalvingConv3(config.data.channels, 96), HalvingConv3(96, 64), conv3(64, 32), nn.Conv2d(32, 32, 1)
-    layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU(inplace=True))]
-    layers.insert(4, nn.MaxPool2d(3, stride=1, padding=1))
-    return MixedPrecision(layers, 32, 2, bfloat16)
-
-
-def build_adam(network: nn.Module, options) -> torch.optim.Adam:
-    betas = options.beta_1, 0.999
-    return torch.optim.Adam(network.parameters(), options.learning_rate, betas, eps=1e-7, fused=True)  # Keras's epsilon
-
-
-def patch_loss(logits, label: int):
-    """Mean softmax cross-entropy of the patches: logits [n, 2, h, w]."""
-    return functional.cross_entropy(logits, torch.full_like(logits[:, 0], label, dtype=torch.long))
-
-
-def to_tensor(pictures: np.ndarray):
-    """[n, h, w, c] to [n, c, h, w] without a copy: numpy's order is PyTorch's channels_last."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2)
-
-
-def start(kind: type[Side], config: Config) -> None:
+def start(name: str, config: Config) -> None:
     global side  # one in each child process
-    side = kind(config)
+    side = Side(name, config)
 
 
 def answer(method: str, *arguments):
@@ -237,8 +124,7 @@ def answer(method: str, *arguments):
 def compare(config: Config, rounds: int, steps: int) -> dict:
     """Checks that both sides are the same training, then times them in turns."""
     precision, spawn = config.training.precision, multiprocessing.get_context("spawn")
-    sides = {"simrefine": Simrefine, "pytorch": PyTorch}
-    processes = {name: ProcessPoolExecutor(1, spawn, start, (kind, config)) for name, kind in sides.items()}
+    processes = {name: ProcessPoolExecutor(1, spawn, start, (name, config)) for name in ("simrefine", "pytorch")}
 
     def ask(name: str, *question):
         return processes[name].submit(answer, *question).result()
@@ -250,10 +136,10 @@ def compare(config: Config, rounds: int, steps: int) -> dict:
         difference = float(np.abs(ask("simrefine", "losses", warm_up) - ask("pytorch", "losses", warm_up)).max())
         if not difference <= TOLERANCE[precision]:
             raise click.ClickException(f"{precision}: the losses differ by {difference:.2g}, so the sides do too")
-        speeds = {name: [] for name in sides}  # images/s
+        speeds = {name: [] for name in processes}  # images/s
         for turn in range(rounds):
             span = range(WARM_UP_STEPS + turn * steps, WARM_UP_STEPS + (turn + 1) * steps)
-            for name in sorted(sides, reverse=turn % 2 == 0):  # whoever was last begins: a drift hits both alike
+            for name in sorted(processes, reverse=turn % 2 == 0):  # whoever was last begins: a drift hits both alike
                 speeds[name].append(config.training.batch_size * steps / ask(name, "seconds", span))
     finally:
         for process in processes.values():
@@ -272,6 +158,8 @@ def load_config(precision: str, size: int, batch_size: int) -> Config:
         "training.batch_size": batch_size,
         "training.precision": precision,
         "training.refiner_updates": 1,
+        "training.pretrain_refiner": 0,  # both players move from the first step on
+        "training.pretrain_discriminator": 0,
         "training.ema_decay": 0.999,
     }
     for optimizer in ("refiner_optimizer", "discriminator_optimizer"):
@@ -284,6 +172,8 @@ def load_config(precision: str, size: int, batch_size: int) -> Config:
 
 def describe_machine() -> dict:
     """The number of threads is each library's own choice, as for its users; TensorFlow's is one a CPU."""
+    import torch  # not at the top, so that --help works without it
+
     cpuinfo = Path("/proc/cpuinfo")
     names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
     return {
@@ -307,6 +197,8 @@ def span_of(values: list[float]) -> str:
 @click.option("--batch-size", type=int, default=32)
 @click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE", help="write every number there too")
 def main(precisions, rounds, steps, size, batch_size, file):
+    if not find_spec("torch"):
+        raise click.ClickException("this needs PyTorch, which simrefine itself does not: pip install torch==2.13.0")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # of the child processes, for both libraries
     report = describe_machine() | {"size": size, "batch_size": batch_size, "rounds": rounds, "steps": steps}
     click.echo("\n".join(f"{name:<12}{value}" for name, value in report.items()))
