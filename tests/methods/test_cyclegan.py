@@ -38,7 +38,7 @@ def networks(gan):
     }
 
 
-def test_each_update_moves_its_own_players():
+def test_each_update_moves_its_own_players(uncompiled):
     gan = build()
     before = {name: weights(network) for name, network in networks(gan).items()}
     made, _ = gan._update_refiners(faces(), faces(real=True), (DRAWS, DRAWS), np.float32(0))
@@ -52,7 +52,7 @@ def test_each_update_moves_its_own_players():
     assert after == {"for_photographs", "for_renders"}
 
 
-def test_the_logged_numbers_are_what_their_names_say():
+def test_the_logged_numbers_are_what_their_names_say(uncompiled):
     gan = build(cyclegan__cycle=3.0, cyclegan__identity=2.0, **NO_AUGMENTATION)
     gan.refiner.variables[-1].assign([0.2, 0.1, -0.1])
     gan.inverse.variables[-1].assign([-0.1, 0.1, 0.3])
@@ -80,7 +80,7 @@ def test_the_logged_numbers_are_what_their_names_say():
     assert got == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-def test_each_side_has_a_history_of_its_own_and_sees_half_of_it():
+def test_each_side_has_a_history_of_its_own_and_sees_half_of_it(uncompiled):
     gan = build()
     for step in range(3):
         numbers = gan.step(gan.batch(step), step)
@@ -92,12 +92,12 @@ def test_each_side_has_a_history_of_its_own_and_sees_half_of_it():
     assert past.shape == (2, 16, 16, 3)
 
 
-def test_without_a_history_the_discriminators_see_all_that_was_made():
+def test_without_a_history_the_discriminators_see_all_that_was_made(uncompiled):
     gan = build(history__half_batches=0)
     numbers = gan.step(gan.batch(0), 0)
     assert "discriminator/accuracy_history" not in numbers and "history/fill" not in numbers
 
 
-def test_an_identity_weight_of_zero_leaves_its_networks_out():
+def test_an_identity_weight_of_zero_leaves_its_networks_out(uncompiled):
     gan = build(cyclegan__identity=0.0)
     assert "refiner/identity" not in gan.step(gan.batch(0), 0)

