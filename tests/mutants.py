@@ -348,6 +348,7 @@ def catch(copy: Path, mutant: Mutant) -> tuple[str | None, str]:
 
 
 def choose(sample: int | None, seed: int, only: str | None) -> list[Mutant]:
+    """The mutants that the options ask for."""
     if only:
         chosen = [mutant for mutant in MUTANTS if mutant.name == only]
         if not chosen:
