@@ -37,14 +37,17 @@ def main(run, synthetic, figure):
     faces = read_for(config, synthetic, "synthetic")
     faces = faces.take(spread(len(faces), FACES))
     paths = sorted((run / "checkpoints").glob("step-*"))
-    if len(paths) < 2:
-        raise UserError(f"{run} holds {len(paths)} checkpoints, at least 2 are needed", "keep more of them, as above")
+    steps = [int(path.name.removeprefix("step-")) for path in paths]
+    if sum(step > steps[-1] / 2 for step in steps) < 2:
+        raise UserError(
+            f"{run} holds fewer than 2 checkpoints of its second half",
+            "train with a small monitor.checkpoint_every and a large monitor.keep_checkpoints",
+        )
     method = load_method(run, read_checkpoint(paths[-1]), faces, faces)
     styled = restyle_alone(to_signed(faces.images), method.inputs.styles, config.style.candidates, seed=0)
-    steps, colours, apart = [], [], []
-    for checkpoint in map(read_checkpoint, paths):
+    colours, apart = [], []
+    for checkpoint in map(read_checkpoint, paths):  # one at a time: a long run has many
         method.restore(checkpoint.arrays, checkpoint.path)
-        steps.append(checkpoint.step)
         current, average = (in_batches(refiner, styled, BATCH) for refiner in (method.refiner, method.average))
         colours.append([refined.mean(axis=(1, 2)) for refined in (current, average)])
         apart.append(np.abs(current - average).mean() * GRAY_LEVELS)

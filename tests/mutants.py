@@ -276,7 +276,7 @@ RUNS = [
     ),
     Mutant(
         "NaN does not stop a run",
-        "simrefine/training/train.py",
+        "simrefine/training/health.py",
         "if not math.isfinite(value)]",
         "if math.isinf(value)]",
         (TRAIN_TESTS + "test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint",),

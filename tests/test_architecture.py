@@ -78,3 +78,10 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_library_leaves_standard_error_alone():
+    # Only the command line, whose process is its own, may hush what the backend prints.
+    program = "import os; os.dup2 = None; import simrefine.models, simrefine.methods, simrefine.evaluation.evaluate"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,11 +1,14 @@
 """The ways in which training goes wrong without an error, noticed in the logged numbers.
 
 In go the alarms that a method declares and the means over each logging window; out comes an alarm, once when its
-condition has held for a while and again only after it has cleared.
+condition has held for a while and again only after it has cleared. What is no number stops the training at once.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from simrefine.errors import EXIT_DIVERGED, UserError
 from simrefine.methods.logged import Logged
 
 
@@ -37,3 +40,15 @@ class Health:
             "health/" + alarm.name.replace(" ", "_"): float(self._held[alarm.name] >= alarm.windows)
             for alarm in self._alarms
         }
+
+
+def stop_on_nan(numbers: Mapping[str, float], step: int, run: Path, saved: int) -> None:
+    """Raises a UserError where a number of step `step` is not finite; `saved` is the step of the last checkpoint."""
+    bad = [name for name, value in numbers.items() if not math.isfinite(value)]
+    if bad:
+        kept = f"the last good checkpoint is step {saved}" if saved else "no checkpoint had been saved yet"
+        raise UserError(
+            f"training diverged at step {step + 1}: {', '.join(bad)} is not a finite number; {kept} in {run}",
+            "lower the learning rates, or refiner.bound",
+            exit_code=EXIT_DIVERGED,
+        )

@@ -5,7 +5,6 @@ checkpoints/ and refiner/. The steps themselves are in methods/.
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,14 @@ from rich.console import Console
 from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.images import to_signed
-from simrefine.errors import EXIT_DIVERGED, UserError
+from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
 from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import save_checkpoint
 from simrefine.training.frozen import freeze_networks
+from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
 from simrefine.training.inputs import gather_inputs, read_piles, spread
 from simrefine.training.interruption import Interruption
@@ -119,7 +119,7 @@ def _run_steps(
     with Interruption() as interruption:
         for step, batch in zip(steps, batches, strict=True):
             numbers = method.step(batch, step)
-            _stop_on_nan(numbers, step, run, saved)
+            stop_on_nan(numbers, step, run, saved)
             done = step + 1
             monitor.step(step, numbers, batches.seconds_waited)
             last = done == total or interruption.signal is not None
@@ -144,14 +144,3 @@ def _run_steps(
         monitor.say(f"the best on held-out faces (distance {held_out.best[SCORE]:.1f}) is in {model}")
     monitor.say(f"to use it: simrefine refine DIR --model {model} --out DIR")
     return Result(run, done, 0)
-
-
-def _stop_on_nan(numbers: dict[str, float], step: int, run: Path, saved: int) -> None:
-    bad = [name for name, value in numbers.items() if not math.isfinite(value)]
-    if bad:
-        kept = f"the last good checkpoint is step {saved}" if saved else "no checkpoint had been saved yet"
-        raise UserError(
-            f"training diverged at step {step + 1}: {', '.join(bad)} is not a finite number; {kept} in {run}",
-            "lower the learning rates, or refiner.bound",
-            exit_code=EXIT_DIVERGED,
-        )

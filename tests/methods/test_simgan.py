@@ -133,8 +133,13 @@ def test_training_the_discriminator_alone_tells_the_two_piles_apart(loss):
 def test_training_the_refiner_alone_makes_the_discriminator_take_its_faces_for_real(loss):
     gan = build(loss__realism=loss, refiner_optimizer__learning_rate=5e-3, **FREE)
     batch = refiner_batch(draws=np.zeros((N, 4), np.float32))
+
+    def margin_of_refined():
+        return np.mean([np.mean(margin(maps)) for maps in judge(gan.discriminator, gan.refiner(batch.synthetic))])
+
+    before = margin_of_refined()
     losses = [float(gan._update_refiner(batch, np.float32(step))["refiner/realism"]) for step in range(25)]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.8 * losses[0] and margin_of_refined() < before
 
 
 def test_the_logged_numbers_are_what_their_names_say(uncompiled):
