@@ -158,6 +158,20 @@ MEMORY = [
         (METHODS_TESTS + "test_the_published_network_is_the_average_and_refines_as_the_method_does[simgan]",),
     ),
     Mutant(
+        "the average remembers the last step only",
+        "simrefine/models/average.py",
+        "slow.assign(decay * slow + (1.0 - decay) * fast)",
+        "slow.assign(fast)",
+        ("tests/models/test_average.py::test_the_average_moves_by_its_decay_and_faster_at_first",),
+    ),
+    Mutant(
+        "all of K_g updates see the same faces",
+        SIMGAN,
+        "self._for_refiner.batch(step * k_g + k)",
+        "self._for_refiner.batch(step)",
+        (SIMGAN_TESTS + "test_every_update_gets_faces_of_its_own",),
+    ),
+    Mutant(
         "the average stands still",
         "simrefine/models/average.py",
         "slow.assign(decay * slow + (1.0 - decay) * fast)",

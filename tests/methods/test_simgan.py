@@ -218,6 +218,16 @@ def test_k_g_and_k_d_are_the_numbers_of_updates_a_step(uncompiled):
     assert int(gan.refiner_optimiser.iterations) == 3 and int(gan.discriminator_optimiser.iterations) == 2
 
 
+def test_every_update_gets_faces_of_its_own():
+    updates = {"training__refiner_updates": 2, "training__discriminator_updates": 2}
+    gan = build(**updates, style__candidates=0, data__flip=False)
+    steps = [gan.batch(step) for step in range(2)]
+    for player in ("refiner", "discriminator"):
+        seen = [batch.synthetic.tobytes() for step in steps for batch in getattr(step, player)]
+        assert len(set(seen)) == 4, player
+    assert len({batch.real.tobytes() for step in steps for batch in step.discriminator}) == 4
+
+
 def test_looking_moves_nothing_and_probabilities_are_probabilities(uncompiled):
     gan = build()
     gan.step(gan.batch(0), 0)
