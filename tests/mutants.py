@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[1]
 COPIED = ("simrefine", "tests", "experiments", "setup.cfg", "pyproject.toml", "README.md")
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-q", "--import-mode=importlib"]
 TESTS_FAILED = 1  # pytest's exit code; those above are of tests that could not be collected or run
-FAILED = re.compile(r"^FAILED (.+?)(?: - |$)", re.MULTILINE)
+FAILED = re.compile(r"^FAILED (.+?)(?: - (.*))?$", re.MULTILINE)
+BROKEN = re.compile(r"(Name|UnboundLocal|Attribute|Import|ModuleNotFound|Syntax|Indentation)Error\b")
 SECONDS = 600  # of one pytest process; a defect may also make a test wait for ever
 
 
@@ -331,7 +332,7 @@ def misfits(root: Path) -> list[str]:
 def run_tests(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
     """Runs pytest in `copy`: its exit code, and what it printed. A process of its own, so that the code is read anew;
     without bytecode files, which could outlive the defect they were made from."""
-    command, environment = [*PYTEST, *tests], os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command, environment = [*PYTEST, *tests], os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "1000"}
     try:
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -353,7 +354,8 @@ def catch(copy: Path, mutant: Mutant) -> tuple[str | None, str]:
     finally:
         file.write_text(sound, encoding="utf-8")
     failed = FAILED.search(output)
-    if code == TESTS_FAILED and failed:  # code 1 without a failed test is a fixture that broke
+    # Code 1 without a failed test is a fixture that broke; a test that met no valid program has judged nothing.
+    if code == TESTS_FAILED and failed and not BROKEN.match(failed.group(2) or ""):
         return failed.group(1), f"`{failed.group(1).removeprefix('tests/')}`"
     if code == 0:
         return None, "**nothing**"

@@ -46,11 +46,7 @@ class CycleGAN:
     """Two directions, `refiner` and `inverse`; see `methods.method.Method` for what each public function promises."""
 
     logged: tuple[Logged, ...] = (
-        logged.CHANGE,
-        logged.CHANGE_CURRENT,
-        logged.CHANGE_AVERAGE,
-        logged.REFINER_LOSS,
-        logged.REALISM,
+        *logged.OF_THE_REFINER,
         Logged(
             "inverse/realism",
             "with cyclegan: the loss by which photographs made into renders fail to pass for renders",
@@ -77,12 +73,7 @@ class CycleGAN:
             unit="L1, without lambda",
             legend="identity",
         ),
-        logged.DIVERSITY,
-        logged.DISCRIMINATOR_LOSS,
-        logged.ACCURACY_REAL,
-        logged.ACCURACY_REFINED,
-        logged.ACCURACY_HISTORY,
-        logged.HISTORY_FILL,
+        *logged.OF_THE_PLAY,
     )
 
     def __init__(self, config: Config, inputs: Inputs, dtype: str, frozen: Frozen = Frozen()):  # noqa: B008 immutable
@@ -104,10 +95,6 @@ class CycleGAN:
         self._discriminators_move = [*self.for_photographs.trainable_variables, *self.for_renders.trainable_variables]
         self.refiner_optimiser = build_optimiser(config.refiner_optimizer, self._refiners_move)
         self.discriminator_optimiser = build_optimiser(config.discriminator_optimizer, self._discriminators_move)
-        self._optimisers = (
-            (self.refiner_optimiser, config.refiner_optimizer),
-            (self.discriminator_optimiser, config.discriminator_optimizer),
-        )
         self._synthetic = Sampler(inputs.synthetic, n, seed, "refiner synthetic", flip)
         self._real = Sampler(inputs.real, n, seed, "discriminator real", flip)
         self._realism = realism_loss(config.loss.realism)
@@ -133,7 +120,7 @@ class CycleGAN:
 
     def step(self, batch: StepBatch, step: int) -> dict[str, float]:
         """Both refiners, then both discriminators, which see half of the faces just made and half past ones."""
-        set_learning_rates(self._optimisers, step, self.config.training)
+        set_learning_rates(self.config, step, self.refiner_optimiser, self.discriminator_optimiser)
         made, numbers = self._update_refiners(batch.synthetic, batch.real, batch.draws_for_refiners, np.float32(step))
         sides = [
             self._mix_with_past(np.asarray(faces), history, batch.history_rng)

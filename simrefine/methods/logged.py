@@ -148,3 +148,7 @@ ACCURACY_REFINED = Logged(
 )
 ACCURACY_HISTORY = Logged("discriminator/accuracy_history", *_ACCURACY, **_ACCURACY_CHART, legend="earlier refined")
 HISTORY_FILL = Logged("history/fill", "share of the history buffer in use", "1 after the first hundred steps")
+
+# What every method with a refiner and a discriminator logs, in the order in which it is shown.
+OF_THE_REFINER = (CHANGE, CHANGE_CURRENT, CHANGE_AVERAGE, REFINER_LOSS, REALISM)
+OF_THE_PLAY = (DIVERSITY, DISCRIMINATOR_LOSS, ACCURACY_REAL, ACCURACY_REFINED, ACCURACY_HISTORY, HISTORY_FILL)

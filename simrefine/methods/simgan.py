@@ -60,11 +60,7 @@ class SimGAN:
     """The two players and what they share; see `methods.method.Method` for what each public function promises."""
 
     logged: tuple[Logged, ...] = (
-        logged.CHANGE,
-        logged.CHANGE_CURRENT,
-        logged.CHANGE_AVERAGE,
-        logged.REFINER_LOSS,
-        logged.REALISM,
+        *logged.OF_THE_REFINER,
         Logged(
             "refiner/self_regularisation",
             "what holds the refiner back, with its lambdas",
@@ -93,12 +89,7 @@ class SimGAN:
             unit="without their weights",
             legend="landmarks",
         ),
-        logged.DIVERSITY,
-        logged.DISCRIMINATOR_LOSS,
-        logged.ACCURACY_REAL,
-        logged.ACCURACY_REFINED,
-        logged.ACCURACY_HISTORY,
-        logged.HISTORY_FILL,
+        *logged.OF_THE_PLAY,
     )
 
     def __init__(self, config: Config, inputs: Inputs, dtype: str, frozen: Frozen = Frozen()):  # noqa: B008 immutable
@@ -115,10 +106,6 @@ class SimGAN:
         self.refiner_optimiser = build_optimiser(config.refiner_optimizer, self._refiner_moves)
         self.discriminator_optimiser = build_optimiser(
             config.discriminator_optimizer, self.discriminator.trainable_variables
-        )
-        self._optimisers = (
-            (self.refiner_optimiser, config.refiner_optimizer),
-            (self.discriminator_optimiser, config.discriminator_optimizer),
         )
         # Half of D's refined faces come from the history where there is one.
         refined = half if len(self.history.faces) else n
@@ -190,7 +177,7 @@ class SimGAN:
     def step(self, batch: StepBatch, step: int) -> dict[str, float]:
         """One pass of the outer loop, after both pretrainings; the numbers of the last update of each kind."""
         options = self.config.training
-        set_learning_rates(self._optimisers, step, options)
+        set_learning_rates(self.config, step, self.refiner_optimiser, self.discriminator_optimiser)
         numbers = {}
         if step < options.pretrain_refiner:
             for refiner_batch in batch.refiner:

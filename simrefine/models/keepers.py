@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from simrefine.models.augmentation import shift
+from simrefine.models.landmarks import mean_error
 
 NOISE = 0.08  # standard deviation, in units of [-1, 1]: 10 gray levels
 
@@ -57,9 +58,7 @@ def landmark_loss(network: keras.Model, refined, points):
     [n, k, 2], also in shares; NaN where a point is not labelled, which counts for nothing."""
     known = ops.logical_not(ops.isnan(points))
     wanted = ops.where(known, points, ops.zeros_like(points))
-    known = ops.cast(known, "float32")
-    errors = ops.abs(network(refined, training=False) - wanted) * known
-    return ops.sum(errors) / ops.maximum(ops.sum(known), 1.0)
+    return mean_error(network(refined, training=False), wanted, ops.cast(known, "float32"))
 
 
 def _move(pictures, disturbance: Disturbance):

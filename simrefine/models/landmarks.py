@@ -38,6 +38,16 @@ def build_classifier(classes: int, channels: int, dtype: str, seed: int) -> kera
     return keras.Model(picture, keras.layers.GlobalAveragePooling2D(dtype="float32")(logits), name="classifier")
 
 
+def mean_error(found, wanted, known):
+    """Sum of |found - wanted| over the labelled coordinates / how many `known` counts: a scalar, 0 where none is.
+
+    Args:
+        found, wanted: [n, k, 2]; `wanted` is finite everywhere.
+        known: 1 where labelled, else 0, for points [n, k, 1] or for coordinates [n, k, 2].
+    """
+    return ops.sum(ops.abs(found - wanted) * known) / ops.maximum(ops.sum(known), 1.0)
+
+
 class SoftArgmax(keras.layers.Layer):
     """Logits of heat maps [n, h, w, k] to the expected place under each map's softmax, [n, k, 2] as (x, y) in (0, 1).
 

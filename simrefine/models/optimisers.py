@@ -1,10 +1,8 @@
 """Optimisers that are built before anything is traced, and the fall of their learning rates."""
 
-from collections.abc import Sequence
-
 import keras
 
-from simrefine.config import OptimizerOptions, TrainingOptions
+from simrefine.config import Config, OptimizerOptions
 
 
 def build_optimiser(options: OptimizerOptions, variables: list) -> keras.optimizers.Optimizer:
@@ -18,13 +16,14 @@ def build_optimiser(options: OptimizerOptions, variables: list) -> keras.optimiz
 
 
 def set_learning_rates(
-    optimisers: Sequence[tuple[keras.optimizers.Optimizer, OptimizerOptions]], step: int, training: TrainingOptions
+    config: Config, step: int, refiner: keras.optimizers.Optimizer, discriminator: keras.optimizers.Optimizer
 ) -> None:
     """Those of step `step`: the full ones at first, then falling linearly to zero after the last step.
 
     Full rates keep the two players chasing each other through tints to the end; falling ones let them settle.
     """
+    training = config.training
     falling = training.learning_rate_decay * training.all_steps
     share = min(1.0, (training.all_steps - step) / falling) if falling else 1.0
-    for optimiser, options in optimisers:
+    for optimiser, options in ((refiner, config.refiner_optimizer), (discriminator, config.discriminator_optimizer)):
         optimiser.learning_rate = share * options.learning_rate

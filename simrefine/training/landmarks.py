@@ -16,7 +16,7 @@ from simrefine import backend
 from simrefine.data.images import to_signed
 from simrefine.data.points import mirror_order
 from simrefine.errors import UserError
-from simrefine.models.landmarks import STRIDE, build_classifier, build_landmark_network
+from simrefine.models.landmarks import STRIDE, build_classifier, build_landmark_network, mean_error
 from simrefine.randomness import generator
 from simrefine.threads import in_batches
 from simrefine.training.fit import fit
@@ -118,8 +118,7 @@ def fit_landmark_network(
         return to_signed(pictures), shares.astype(np.float32), known.astype(np.float32)
 
     def loss(pictures, targets, known):
-        distances = ops.abs(network(pictures, training=True) - targets) * known
-        return ops.sum(distances) / ops.maximum(ops.sum(known), 1.0)
+        return mean_error(network(pictures, training=True), targets, known)
 
     fit(network, loss, batch, steps, _optimizer(steps), progress)
     return network
