@@ -54,7 +54,10 @@ DISCRIMINATORS = {
     "hands": DiscriminatorFacts(patches=(71,)),
     "multiscale": DiscriminatorFacts(patches=(22, 70)),
 }
+# What a face is made of. Where a part stands in this list is its label in every array.
+PARTS = ("background", "skin", "brows", "eyes", "lips", "mouth", "hair", "clothes")
 LANDMARK_STRIDE = 16  # px; the sides of the landmark network's pictures must be multiples of it
+STYLES = ("auto", "parts", "picture")  # how renders take a photograph's colours
 REALISM = ["cross_entropy", "least_squares"]
 METHODS = {
     "simgan": MethodFacts(unused=("cyclegan",)),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, REALISM, REFINERS
+from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, PARTS, REALISM, REFINERS, STYLES
 from simrefine.errors import UserError
 
 ENVIRONMENT_PREFIX = "SIMREFINE_"
@@ -51,8 +51,44 @@ class MethodOptions:
 class StyleOptions:
     """A render is given the colours of a photograph before it is refined, so one render can become many photographs."""
 
+    by: str = option(
+        "auto",
+        "parts = each part of a face takes the colours of the same part; picture = one change for all; auto = parts "
+        "where there are masks or 68 label points",
+        choices=STYLES,
+    )
     candidates: int = option(
-        4, "photographs drawn at random, of which the one with the nearest colours is taken; 0 = off", low=0, high=1000
+        4,
+        "by picture: photographs drawn at random, of which the one with the nearest colours is taken; 0 = no styles, by "
+        "parts or picture",
+        low=0,
+        high=1000,
+    )
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """The parts of a face. A parser learns them from the renders and then reads both piles; data/looks.py uses them."""
+
+    masks: str = option(
+        "auto",
+        "folder of part masks, PNGs of class indices named as the renders; 'auto' = the synthetic folder's name with "
+        "'-masks' appended; '' = none",
+    )
+    classes: tuple[str, ...] = option(
+        ("background=0", "skin=1+7", "brows=2", "eyes=3", "lips=4", "mouth=5", "hair=6", "clothes=8"),
+        "which classes of the masks are which part; a neck is skin, a mouth what is between the lips",
+    )
+    steps: int = option(700, "steps that the parser is trained for, before all others", low=1)
+    candidates: int = option(
+        8,
+        "photographs of near complexion drawn at random, of which the one whose person the rendered head hides best is "
+        "taken",
+        low=1,
+        high=1000,
+    )
+    scene: bool = option(
+        True, "put rendered heads before the room and the clothes of the photograph; needs masks with hair and clothes"
     )
 
 
@@ -106,6 +142,11 @@ class RegularisationOptions:
     channel_mean: float = option(0.0, "L1 of the mean over the colour channels (the paper's colour choice)", low=0)
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
     high_pass: float = option(2.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
+    band: float = option(
+        2.0,
+        "change within the face between 3/64 and 25/64 of the side, where blotches live; where parts are known",
+        low=0,
+    )
     features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
 
 
@@ -195,6 +236,7 @@ class EvaluationOptions:
     )
 
 
+MASKS = "-masks"  # what the name of a folder of part masks has more than that of its pictures
 ANNOTATIONS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 
 # What a resumed run may be told anew: nothing that the weights or the order of the pictures depend on, but for
@@ -211,6 +253,7 @@ class Config:
     method: MethodOptions
     data: DataOptions
     style: StyleOptions
+    parts: PartOptions
     labels: LabelOptions
     refiner: RefinerOptions
     discriminator: DiscriminatorOptions
@@ -393,7 +436,14 @@ def _resolve(flat: dict[str, Any]) -> None:
     if flat["labels.file"] == "auto" and flat["data.synthetic"]:
         beside = os.path.join(flat["data.synthetic"], ANNOTATIONS)
         flat["labels.file"] = beside if os.path.exists(beside) else ""
-    for key in ("data.synthetic", "data.real", "labels.file"):
+    if flat["parts.masks"] == "auto" and flat["data.synthetic"]:
+        beside = os.path.normpath(flat["data.synthetic"]) + MASKS
+        flat["parts.masks"] = beside if os.path.isdir(beside) else ""
+    try:
+        parse_classes(flat["parts.classes"])
+    except ValueError as error:
+        raise UserError(f"parts.classes: {error}", "write it as 'skin=1+7,hair=6'") from error
+    for key in ("data.synthetic", "data.real", "labels.file", "parts.masks"):
         if flat[key] != "auto":  # which it stays where there is no synthetic folder yet
             flat[key] = flat[key] and os.path.abspath(flat[key])  # a resumed run may be started from another folder
     refiner = REFINERS[flat["refiner.name"]]
@@ -416,6 +466,26 @@ def _resolve(flat: dict[str, Any]) -> None:
             f"training.batch_size = {flat['training.batch_size']} is odd, but the history takes half of each batch",
             "make it even, or set history.half_batches = 0",
         )
+
+
+def parse_classes(classes: Collection[str]) -> dict[int, str]:
+    """What each class of a user's masks is: ("skin=1+7", ...) to {1: "skin", 7: "skin", ...}.
+
+    Raises:
+        ValueError: no such part, no whole number from 0 to 254, or a class that stands for two parts. The text says
+            which.
+    """
+    table: dict[int, str] = {}
+    for entry in classes:
+        part, _, numbers = (text.strip() for text in entry.partition("="))
+        if part not in PARTS:
+            raise ValueError(f"{part!r} is no part; choose from {', '.join(PARTS)}")
+        for text in numbers.split("+"):
+            if not text.strip().isdecimal() or int(text) > 254:
+                raise ValueError(f"{text!r} in {entry!r} is no class: a whole number from 0 to 254")
+            if table.setdefault(int(text), part) != part:
+                raise ValueError(f"class {int(text)} stands for both {table[int(text)]} and {part}")
+    return table
 
 
 def _refuse_idle(flat: dict[str, Any]) -> None:

@@ -160,6 +160,17 @@ def fit_square(pixels: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(square, (size, size), interpolation=method).reshape(size, size, channels)
 
 
+def shrink(images: np.ndarray, side: int) -> np.ndarray:
+    """Uint8 pictures [n, h, w, c] so small that the shorter side has `side` px at most; smaller ones as they are."""
+    n, height, width, channels = images.shape
+    share = side / min(height, width)
+    if share >= 1:
+        return images
+    size = (round(width * share), round(height * share))
+    resized = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
+    return np.stack(resized).reshape(n, size[1], size[0], channels)
+
+
 def to_signed(pixels: np.ndarray) -> np.ndarray:
     """uint8 in [0, 255] to float32 in [-1, 1]."""
     return pixels.astype(np.float32) / np.float32(GRAY_LEVELS) - 1

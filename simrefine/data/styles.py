@@ -43,11 +43,21 @@ def read_all_styles(pictures: Iterable[np.ndarray]) -> np.ndarray:
 def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:
     """Pictures, float32 [n, h, w, c] in [-1, 1], with the colours of `styles` [n, 1 + c, c]; clipped to the range."""
     own = read_styles(pictures)
-    root, inverse = own[:, 1:], _power(own[:, 1:], -1.0)
-    wanted = styles[:, 1:] @ styles[:, 1:]
-    transforms = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
+    transforms = monge_map(own[:, 1:] @ own[:, 1:], styles[:, 1:] @ styles[:, 1:])
     moved = (pictures - own[:, None, :1]) @ transforms[:, None].astype(np.float32) + styles[:, None, :1]
     return np.clip(moved, -1.0, 1.0).astype(np.float32)
+
+
+def monge_map(own: np.ndarray, wanted: np.ndarray, stretch: float = np.inf) -> np.ndarray:
+    """The symmetric matrices [..., c, c] that give colours of covariance `own` the covariance `wanted`, with the least change;
+    no direction is stretched, or shrunk, by more than `stretch`."""
+    root = _power(own, 0.5)
+    inverse = _power(root, -1.0)
+    transforms = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
+    if np.isinf(stretch):
+        return transforms
+    values, vectors = np.linalg.eigh(transforms)
+    return (vectors * np.clip(values, 1 / stretch, stretch)[..., None, :]) @ vectors.swapaxes(-1, -2)
 
 
 def restyle(pictures: np.ndarray, styles: np.ndarray, candidates: int, rng: np.random.Generator) -> np.ndarray:

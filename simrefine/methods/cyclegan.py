@@ -17,7 +17,6 @@ from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Sampler
 from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.styles import restyle, restyle_alone
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
@@ -79,7 +78,7 @@ class CycleGAN:
     def __init__(self, config: Config, inputs: Inputs, dtype: str, frozen: Frozen = Frozen()):  # noqa: B008 immutable
         seed, channels, size = config.training.seed, config.data.channels, config.data.size
         n, flip, half = config.training.batch_size, config.data.flip, config.training.batch_size // 2
-        self.config, self.inputs = config, inputs
+        self.config, self.inputs, self.frozen = config, inputs, frozen
         self.refiner, self.average = (build_refiner(config.refiner, channels, dtype, seed) for _ in range(2))
         self.inverse, self.inverse_average = (
             build_refiner(config.refiner, channels, dtype, seed + 2) for _ in range(2)
@@ -109,9 +108,7 @@ class CycleGAN:
         rng, style_rng = (generator(options.seed, step, purpose) for purpose in ("augmentation", "style"))
         n = options.batch_size
         return StepBatch(
-            synthetic=restyle(
-                self._synthetic.batch(step).pictures, self.inputs.styles, self.config.style.candidates, style_rng
-            ),
+            synthetic=self.inputs.dresser.dress(self._synthetic.batch(step), style_rng).pictures,
             real=self._real.batch(step).pictures,
             draws_for_refiners=(draw_augmentation(n, rng), draw_augmentation(n, rng)),
             draws_for_discriminators=(draw_augmentation(2 * n, rng), draw_augmentation(2 * n, rng)),
@@ -196,7 +193,7 @@ class CycleGAN:
 
     def _dress(self, pictures: np.ndarray) -> np.ndarray:
         """Float32 [n, h, w, c] in the colours that a published refiner gives them first."""
-        return restyle_alone(pictures, self.inputs.styles, self.config.style.candidates, seed=0)
+        return self.inputs.dresser.dress_alone(pictures, seed=0).pictures
 
     def inspect(self, synthetic: np.ndarray, real: np.ndarray) -> Inspection:
         return look(self._inspect, self._dress(synthetic), real, self.histories["photographs"], self._realism)
@@ -211,6 +208,7 @@ class CycleGAN:
         return pictures, margins_of(self.for_photographs, refined=refined, real=real, history=past)
 
     def _variables(self) -> dict[str, keras.Variable]:
+        parser = {"parser": self.frozen.parser} if self.frozen.parser else {}
         return variables_by_name(
             {
                 "refiner": self.refiner,
@@ -222,6 +220,7 @@ class CycleGAN:
                 "refiner_optimizer": self.refiner_optimiser,
                 "discriminator_optimizer": self.discriminator_optimiser,
             }
+            | parser
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -231,7 +230,7 @@ class CycleGAN:
         put_state(arrays, self._variables(), self.histories, source)
 
     def publish(self) -> Published:
-        return publish_refiner(self.config, self.average, self.inputs.styles)
+        return publish_refiner(self.config, self.average, self.inputs.dresser, self.frozen.parser)
 
 
 def _l1(pictures, others):

@@ -12,9 +12,10 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.batches import Pile
+from simrefine.data.dressing import Dresser
 from simrefine.methods.logged import Logged
 
-STYLES = "styles"  # the name of that array beside a refiner's weights
+PARSER = "parser/"  # what the names of the parser's weights begin with, beside a refiner's
 
 
 class Inputs(NamedTuple):
@@ -23,7 +24,7 @@ class Inputs(NamedTuple):
     synthetic: Pile  # rendered faces
     real: Pile  # photographs
     points: np.ndarray | None  # label points of the synthetic pile, [m, k, 2] in px, NaN = not labelled; None = none
-    styles: np.ndarray  # colours of photographs, [s, 1 + c, c], see `data.styles.read_styles`
+    dresser: Dresser  # what renders are given before they are refined, see data/dressing.py
 
 
 class Frozen(NamedTuple):
@@ -31,6 +32,7 @@ class Frozen(NamedTuple):
 
     extractor: keras.Model | None = None  # of feature maps, see `models.losses.build_feature_extractor`
     landmarks: keras.Model | None = None  # see `models.landmarks.build_landmark_network`
+    parser: keras.Model | None = None  # see `models.parser.build_parser`
 
 
 class Inspection(NamedTuple):
@@ -91,12 +93,20 @@ class Method(Protocol):
         """The averaged refiner."""
 
 
-def publish_refiner(config: Config, network: keras.Model, styles: np.ndarray) -> Published:
-    """A refiner as `simrefine refine` builds it: its network, and the colours that it gives faces first."""
-    weights = {f"{index:03d}": np.asarray(variable) for index, variable in enumerate(network.variables)}
+def publish_refiner(config: Config, network: keras.Model, dresser: Dresser, parser: keras.Model | None) -> Published:
+    """A refiner as `simrefine refine` builds it: its network, and what it dresses faces with first."""
+    arrays = _weights(network) | dresser.arrays()
+    if parser:
+        arrays |= {PARSER + name: values for name, values in _weights(parser).items()}
     options = {
         "data": {"size": config.data.size, "channels": config.data.channels},
         "refiner": asdict(config.refiner),
         "style": asdict(config.style),
+        "parts": {"candidates": config.parts.candidates, "scene": dresser.has_scenes},
     }
-    return Published("refiner", options, weights | {STYLES: styles.astype(np.float32)})
+    return Published("refiner", options, arrays)
+
+
+def _weights(network: keras.Model) -> dict[str, np.ndarray]:
+    """By name, which sorts as the network's variables do."""
+    return {f"{index:03d}": np.asarray(variable) for index, variable in enumerate(network.variables)}

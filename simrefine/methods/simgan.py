@@ -15,8 +15,8 @@ from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Batch, Sampler
 from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.looks import face, far_from_head
 from simrefine.data.points import hold_map, mirror_order, mirror_points
-from simrefine.data.styles import restyle, restyle_alone
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
@@ -35,7 +35,8 @@ from simrefine.randomness import generator
 class RefinerBatch(NamedTuple):
     """What one update of the refiner consumes."""
 
-    synthetic: np.ndarray  # [n, h, w, c] in [-1, 1], in the colours they were given
+    synthetic: np.ndarray  # [n, h, w, c] in [-1, 1], dressed
+    face: np.ndarray | None  # [n, h, w, 1]: how much of each pixel is face, in [0, 1]; None where no parts are known
     hold: np.ndarray  # [n, h or 1, w or 1, 1]: how much each place is regularised, in [0, 1]
     draws: np.ndarray  # [n, DRAWS], see `draw_augmentation`
     points: np.ndarray | None  # [n, k, 2] in shares of the side, for the landmark keeper
@@ -45,7 +46,7 @@ class RefinerBatch(NamedTuple):
 class DiscriminatorBatch(NamedTuple):
     """What one update of the discriminator consumes, beside the history."""
 
-    synthetic: np.ndarray  # [n or n / 2, h, w, c], in the colours they were given
+    synthetic: np.ndarray  # [n or n / 2, h, w, c], dressed
     real: np.ndarray  # [n, h, w, c]
     draws: np.ndarray  # [2 n, DRAWS]: for refined, history, real
 
@@ -128,14 +129,14 @@ class SimGAN:
         rng, style_rng = (generator(options.seed, step, purpose) for purpose in ("augmentation", "style"))
         keeper_rng = generator(options.seed, step, "keeper")
 
-        def dress(batch: Batch) -> np.ndarray:
-            return restyle(batch.pictures, self.inputs.styles, config.style.candidates, style_rng)
+        dresser = self.inputs.dresser
 
         def for_refiner(batch: Batch) -> RefinerBatch:
-            synthetic, points = dress(batch), self._points(batch)
+            (synthetic, parts), points = dresser.dress(batch, style_rng), self._points(batch)
             return RefinerBatch(
                 synthetic=synthetic,
-                hold=self._hold(points, n),
+                face=None if parts is None else face(parts),
+                hold=self._hold(points, parts, n),
                 draws=draw_augmentation(n, rng),
                 points=(points / config.data.size).astype(np.float32) if config.keeper.landmarks else None,
                 disturbance=draw_disturbance(synthetic.shape, keeper_rng) if config.keeper.cycle else None,
@@ -145,7 +146,7 @@ class SimGAN:
             refiner=[for_refiner(self._for_refiner.batch(step * k_g + k)) for k in range(k_g)],
             discriminator=[
                 DiscriminatorBatch(
-                    synthetic=dress(self._for_discriminator.batch(step * k_d + k)),
+                    synthetic=dresser.dress(self._for_discriminator.batch(step * k_d + k), style_rng).pictures,
                     real=self._real.batch(step * k_d + k).pictures,
                     draws=draw_augmentation(2 * n, rng),
                 )
@@ -165,12 +166,17 @@ class SimGAN:
             mirrored = mirror_points(points, size)
         return np.where(batch.mirrored[:, None, None], mirrored, points)
 
-    def _hold(self, points: np.ndarray | None, n: int) -> np.ndarray:
-        """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points."""
-        if points is None:
-            return np.ones((n, 1, 1, 1), np.float32)
-        options = self.config.labels
-        return options.elsewhere + (1.0 - options.elsewhere) * hold_map(points, self.config.data.size, options.reach)
+    def _hold(self, points: np.ndarray | None, parts: np.ndarray | None, n: int) -> np.ndarray:
+        """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points. In the room of a photograph 1
+        again, but for the seam, which is to be healed: there is nothing to make more real."""
+        hold, options = np.ones((n, 1, 1, 1), np.float32), self.config.labels
+        if points is not None:
+            near = hold_map(points, self.config.data.size, options.reach)
+            hold = options.elsewhere + (1.0 - options.elsewhere) * near
+        if self.inputs.dresser.has_scenes:
+            room = far_from_head(parts)
+            hold = hold + (1.0 - hold) * room
+        return hold
 
     # Algorithm 1
 
@@ -249,7 +255,7 @@ class SimGAN:
     def _regularise(self, refined, batch: RefinerBatch):
         """L_reg: as much as `hold` says of it, all of it where labels are and less elsewhere."""
         lambdas = vars(self.config.self_regularisation)
-        return self_regularisation(lambdas, refined, batch.synthetic, batch.hold, self.frozen.extractor)
+        return self_regularisation(lambdas, refined, batch.synthetic, batch.hold, batch.face, self.frozen.extractor)
 
     def _keep(self, refined, batch: RefinerBatch) -> dict:
         """The losses of the label keepers that are switched on, without their weights."""
@@ -279,7 +285,7 @@ class SimGAN:
 
     def _dress(self, pictures: np.ndarray) -> np.ndarray:
         """Float32 [n, h, w, c] in the colours that a published refiner gives them first."""
-        return restyle_alone(pictures, self.inputs.styles, self.config.style.candidates, seed=0)
+        return self.inputs.dresser.dress_alone(pictures, seed=0).pictures
 
     def inspect(self, synthetic: np.ndarray, real: np.ndarray) -> Inspection:
         return look(self._inspect, self._dress(synthetic), real, self.history, self._realism)
@@ -299,6 +305,7 @@ class SimGAN:
             "discriminator_optimizer": self.discriminator_optimiser,
             "inverse": self.inverse,
             "landmarks": self.frozen.landmarks,
+            "parser": self.frozen.parser,
         }
         return variables_by_name({name: owner for name, owner in owners.items() if owner})
 
@@ -309,4 +316,4 @@ class SimGAN:
         put_state(arrays, self._variables(), {"history": self.history}, source)
 
     def publish(self) -> Published:
-        return publish_refiner(self.config, self.average, self.inputs.styles)
+        return publish_refiner(self.config, self.average, self.inputs.dresser, self.frozen.parser)

@@ -89,12 +89,44 @@ def high_pass(refined, synthetic):
     return ops.abs(change - ops.average_pool(change, BLUR, strides=1, padding="same"))
 
 
+def band(face, refined, synthetic):
+    """What changes within the face at the scale of blotches, wider than fine grain and narrower than the fall of light: the
+    change averaged over 3/64 of the side less that over 25/64, each over the face alone. Its square counts too, as a
+    mean of magnitudes would forgive a few strong spots. `face` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+    side = refined.shape[1]
+    change, narrow, wide = (refined - synthetic) * face, _odd(side * 3 / 64), _odd(side * 25 / 64)
+    fine, slow = (_box_mean(change, width) / (_box_mean(face, width) + 1e-3) for width in (narrow, wide))
+    blotches = (fine - slow) * face
+    return ops.abs(blotches) + 4.0 * ops.square(blotches)
+
+
+def _box_mean(x, reach: int):
+    """The mean over reach x reach pixels around each, those outside of the picture 0: two matrix products, as an average
+    pool of this width is slow on a CPU."""
+    n, height, width, channels = x.shape
+    along = ops.matmul(_box(width, reach), x)
+    flat = ops.reshape(along, (n, height, width * channels))
+    return ops.reshape(ops.matmul(_box(height, reach), flat), (n, height, width, channels))
+
+
+def _box(side: int, reach: int):
+    places = ops.arange(side)
+    near = ops.abs(places[:, None] - places[None]) <= reach // 2
+    return ops.cast(near, "float32") / reach
+
+
+def _odd(width: float) -> int:
+    return 2 * int(width / 2) + 1
+
+
 def feature_distance(extractor: keras.Model, refined, synthetic):
     """psi = feature maps of `extractor` (see `build_feature_extractor`): [n, h', w', c']."""
     return ops.abs(extractor(refined, training=False) - extractor(synthetic, training=False))
 
 
-def self_regularisation(lambdas: Mapping[str, float], refined, synthetic, hold, extractor: keras.Model | None = None):
+def self_regularisation(
+    lambdas: Mapping[str, float], refined, synthetic, hold, face=None, extractor: keras.Model | None = None
+):
     """Sum over the terms of lambda x the mean of hold x penalty (eq. 4, weighted): a scalar.
 
     Args:
@@ -102,11 +134,15 @@ def self_regularisation(lambdas: Mapping[str, float], refined, synthetic, hold, 
         refined, synthetic: [n, h, w, c] in [-1, 1].
         hold: the weight of each pixel's penalty in [0, 1], [n, h, w, 1] or [n, 1, 1, 1]. Where a term's penalties are
             coarser than the picture, it is averaged to their places.
+        face: how much of each pixel is face, [n, h, w, 1], for `band`; None leaves that term out.
         extractor: of the feature maps, where their lambda is not 0.
     """
     total = ops.zeros(())
     for name, weight in lambdas.items():
-        if weight:
+        if name == "band":
+            if weight and face is not None:
+                total = total + weight * ops.mean(band(face, refined, synthetic))
+        elif weight:
             term = partial(feature_distance, extractor) if name == "features" else globals()[name]
             penalty = term(refined, synthetic)
             total = total + weight * ops.mean(_at_scale(hold, penalty.shape[1:3]) * penalty)

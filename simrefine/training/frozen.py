@@ -6,7 +6,6 @@ import keras
 
 from simrefine.config import Config
 from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.styles import restyle_alone
 from simrefine.errors import UserError
 from simrefine.methods.method import Frozen, Inputs
 from simrefine.models.landmarks import build_landmark_network
@@ -17,10 +16,19 @@ from simrefine.training.landmarks import LabelledSet, fit_landmark_network
 MAX_FACES = 4096  # that the landmark keeper learns from, spread over the pile
 
 
-def freeze_networks(config: Config, inputs: Inputs, dtype: str, say: Callable[[str], None], *, resumed: bool) -> Frozen:
+def freeze_networks(
+    config: Config,
+    inputs: Inputs,
+    parser: keras.Model | None,
+    dtype: str,
+    say: Callable[[str], None],
+    *,
+    resumed: bool,
+) -> Frozen:
     """Those that the configuration asks for.
 
     Args:
+        parser: was trained with the dressing.
         resumed: the checkpoint holds the weights of what is trained here, so it is only built.
 
     Raises:
@@ -31,7 +39,7 @@ def freeze_networks(config: Config, inputs: Inputs, dtype: str, say: Callable[[s
         extractor = _load_extractor(config)
     if config.keeper.landmarks:
         landmarks = _train_landmarks(config, inputs, dtype, say, resumed)
-    return Frozen(extractor, landmarks)
+    return Frozen(extractor, landmarks, parser)
 
 
 def _load_extractor(config: Config) -> keras.Model:
@@ -54,7 +62,7 @@ def _train_landmarks(
     if resumed:
         return build_landmark_network(inputs.points.shape[1], config.data.channels, dtype, seed)
     chosen = spread(len(inputs.synthetic), MAX_FACES)
-    dressed = restyle_alone(to_signed(inputs.synthetic[chosen]), inputs.styles, config.style.candidates, seed)
-    labelled = LabelledSet(to_uint8(dressed), inputs.points[chosen])
+    dressed = inputs.dresser.dress_alone(to_signed(inputs.synthetic[chosen]), seed)
+    labelled = LabelledSet(to_uint8(dressed.pictures), inputs.points[chosen])
     say(f"training the landmark keeper: {options.landmark_steps} steps on {len(chosen)} renders")
     return fit_landmark_network(labelled, seed, options.landmark_steps, precision=config.training.precision)

@@ -1,4 +1,4 @@
-"""What a training learns from, read from the user's folders: both piles, the label points, the photographs' colours."""
+"""What a training learns from, read from the user's folders: both piles and the label points."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +9,8 @@ from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces, read_faces
 from simrefine.data.folders import REJECTS, Listing, Reject, list_folder, write_rejects
 from simrefine.data.points import mirror_order
-from simrefine.data.styles import read_all_styles
 from simrefine.errors import UserError
-from simrefine.methods.method import Inputs
 
-MAX_STYLES = 4096  # photographs whose colours are used and kept with the refiner: 200 kB
 SHOWN_REJECTS = 3
 
 
@@ -55,14 +52,6 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
     return _with_points(faces["synthetic"], config, say), faces["real"]
 
 
-def gather_inputs(synthetic: Faces, real: Faces) -> Inputs:
-    """What a method learns from, out of the faces that are not held out."""
-    chosen = spread(len(real), MAX_STYLES)
-    # One photograph at a time: all together, in the precision that this takes, they would fill the memory.
-    styles = read_all_styles(real.pile[[place]][0] for place in chosen)
-    return Inputs(synthetic.pile, real.pile, synthetic.points, styles)
-
-
 def spread(length: int, count: int) -> np.ndarray:
     """At most `count` places, spread evenly over `length`."""
     return np.linspace(0, length - 1, min(count, length)).astype(int)
@@ -99,7 +88,7 @@ def _report_rejects(faces: Mapping[str, Faces], run: Path | None, say: Callable[
 def _with_points(synthetic: Faces, config: Config, say: Callable[[str], None]) -> Faces:
     """The label points of the synthetic pile, where there is a label file and something that asks for them."""
     keeper, file = config.keeper.landmarks, config.labels.file
-    if file and (config.labels.elsewhere < 1 or keeper):
+    if file and (config.labels.elsewhere < 1 or keeper or config.style.by != "picture"):
         synthetic = label_faces(synthetic, file, partly=True)
         if synthetic.points is None:
             say(f"labels      {file} has no points: features are held everywhere alike")

@@ -103,6 +103,12 @@ class Monitor:
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
         self._log.flush()
 
+    def parser(self, agreement: float, sheet: np.ndarray) -> None:
+        """How well the parser reads held-out renders, in [0, 1], and what it makes of photographs, uint8 [h, w, 3]."""
+        self.say(f"parser: {agreement:.1%} of the pixels of held-out renders are named rightly")
+        self._write_scalars(self._first, {"parser/agreement": agreement})
+        self._add_picture(self._first, "parser/photographs and their parts", sheet)
+
     def step(self, step: int, numbers: dict[str, float], seconds_waited: float) -> None:
         """Takes the numbers of step `step`; at the end of each window writes their means.
 

@@ -4,6 +4,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from simrefine.catalogue import PARTS
+
+PART_COLOURS = {
+    "background": (0, 0, 0),
+    "skin": (230, 180, 150),
+    "brows": (150, 80, 30),
+    "eyes": (0, 0, 255),
+    "lips": (255, 0, 0),
+    "mouth": (255, 255, 0),
+    "hair": (90, 50, 10),
+    "clothes": (0, 160, 0),
+}
 DIFFERENCE_GAIN = 5  # the change is shown this many times as strong, around mid-gray
 
 
@@ -44,6 +56,14 @@ def probability_overlay(refined: np.ndarray, probabilities: list[np.ndarray]) ->
         gray = faces.mean(axis=-1, keepdims=True)
         columns.append((0.6 * gray + 0.4 * colour).astype(np.uint8))
     return sheet(np.stack(columns, axis=1))
+
+
+def part_sheet(photographs: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """Photographs, uint8 [n, h, w, c], in a row above the most probable parts of their soft labels, [n, s, s, parts]: uint8
+    [2 h, n w, 3]."""
+    shown = np.stack([_resize_nearest(maps.argmax(axis=-1)[None], photographs.shape[1:3])[0] for maps in soft])
+    colours = np.array([PART_COLOURS[part] for part in PARTS], np.uint8)[shown]
+    return sheet(np.stack([np.broadcast_to(photographs, colours.shape), colours]))
 
 
 def sheet(faces: np.ndarray) -> np.ndarray:

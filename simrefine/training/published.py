@@ -13,11 +13,12 @@ import numpy as np
 
 from simrefine.arrays import read_arrays, write_arrays
 from simrefine.config import Config
+from simrefine.data.dressing import BANK, STYLES
 from simrefine.errors import UserError
 from simrefine.files import restore_folder
-from simrefine.methods.method import STYLES, Published
+from simrefine.methods.method import PARSER, Published
 
-FORMAT = 3  # 1 and 2 had no kind; 1 is of networks that are no longer built
+FORMAT = 4  # 1 and 2 had no kind, 3 no parts; 1 is of networks that are no longer built
 NAMES = {"about_name": "model", "arrays_name": "weights"}
 
 
@@ -29,7 +30,8 @@ class PublishedRefiner:
         config: the sections data, refiner and style are those it was trained with.
         step: the training step it was taken at.
         weights: in the order of the network's variables.
-        styles: [m, 1 + channels, channels], see `data.styles.read_styles`.
+        looks: what faces are dressed with, by name; see `data.dressing.read_dresser`.
+        parser: the parser's weights in the order of its variables; empty where there is none.
         fingerprint: SHA-256 of the weights file.
         evaluation: the numbers by which it was chosen, if it was.
     """
@@ -37,7 +39,8 @@ class PublishedRefiner:
     config: Config
     step: int
     weights: list[np.ndarray]
-    styles: np.ndarray
+    looks: dict[str, np.ndarray]
+    parser: list[np.ndarray]
     fingerprint: str
     evaluation: dict[str, float] | None
 
@@ -84,18 +87,25 @@ def read_refiner(path: Path) -> PublishedRefiner:
     try:
         if about["format"] == 2:
             about = _from_format_2(about)
+        if about["format"] == 3:
+            about = about | {"options": about["options"] | {"parts": {"scene": False}}}
         if about["kind"] != "refiner":
             raise UserError(f"{folder} holds no refiner but a {about['kind']}", "name the run folder of a refiner")
         sections = about["options"]
         values = {f"{section}.{key}": sections[section][key] for section in sections for key in sections[section]}
-        step, styles = int(about["step"]), arrays.pop(STYLES)
+        step = int(about["step"])
+        looks = {name: arrays.pop(name) for name in [*arrays] if name == STYLES or name.startswith(BANK)}
+        parser = [arrays.pop(name) for name in sorted(arrays) if name.startswith(PARSER)]
+        if not looks:
+            raise KeyError("no styles")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{folder / 'model.json'} is damaged: {error}", "publish it again: resume the run") from error
     return PublishedRefiner(
         config=Config.load(values=values, environment={}),
         step=step,
         weights=[arrays[name] for name in sorted(arrays)],
-        styles=styles,
+        looks=looks,
+        parser=parser,
         fingerprint=about["sha256"],
         evaluation=about.get("evaluation"),
     )
@@ -105,6 +115,7 @@ def _from_format_2(about: Mapping[str, Any]) -> dict[str, Any]:
     """Format 2 had the options beside everything else, and only refiners."""
     data = {"size": about["size"], "channels": about["channels"]}
     return dict(about) | {
+        "format": 3,
         "kind": "refiner",
         "options": {"data": data, "refiner": about["refiner"], "style": about["style"]},
     }

@@ -19,10 +19,11 @@ from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
 from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import save_checkpoint
+from simrefine.training.dressing import prepare_dressing
 from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
-from simrefine.training.inputs import gather_inputs, read_piles, spread
+from simrefine.training.inputs import read_piles, spread
 from simrefine.training.interruption import Interruption
 from simrefine.training.monitor import Monitor
 from simrefine.training.published import write_published
@@ -84,16 +85,19 @@ def train(
         real, held_out_real = split_off(real, config, "real")
         held_out = HeldOut(config, run, held_out_synthetic, held_out_real, resumed=resume)
         say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
-    inputs = gather_inputs(synthetic, real)
 
     with locked(run), reporting_disk_faults(run):
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
-        frozen = freeze_networks(config, inputs, dtype, say, resumed=bool(checkpoint))
+        dressing = prepare_dressing(config, synthetic, real, dtype, say, checkpoint and checkpoint.arrays)
+        inputs = Inputs(synthetic.pile, real.pile, synthetic.points, dressing.dresser)
+        frozen = freeze_networks(config, inputs, dressing.parser, dtype, say, resumed=bool(checkpoint))
         method = METHODS[config.method.name](config, inputs, dtype, frozen)
         if checkpoint:
             method.restore(checkpoint.arrays, checkpoint.path)
         with Monitor(run, config, method.logged, first, total, console, opening) as monitor:
+            if dressing.parser:
+                monitor.parser(dressing.agreement, dressing.sheet)
             return _run_steps(method, inputs, config, run, held_out, monitor, range(first, total))
 
 

@@ -1,0 +1,155 @@
+"""How rendered faces are dressed before they are refined: in a photograph's colours, part by part where parts are known,
+and in its room. One of two dressers serves training and `refine` alike.
+
+In go faces; out come the same faces dressed, with the soft labels of their parts where there are any.
+"""
+
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from simrefine.config import Config
+from simrefine.data.batches import Batch
+from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.looks import (
+    Bank,
+    as_shares,
+    choose,
+    fill_person,
+    natural,
+    part_statistics,
+    place,
+    read_bank,
+    recolour,
+)
+from simrefine.data.styles import restyle, restyle_alone
+from simrefine.randomness import generator
+
+STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
+BANK = "bank/"  # what the names of a bank's arrays begin with
+FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
+
+Parse = Callable[[np.ndarray], np.ndarray]  # uint8 faces to uint8 soft labels, see `models.parser.parser_of`
+
+
+class Dressed(NamedTuple):
+    """Faces as the refiner gets them."""
+
+    pictures: np.ndarray  # float32 [n, h, w, c] in [-1, 1]
+    parts: np.ndarray | None  # their soft labels, float32 [n, h, w, parts] in [0, 1]; None where none are known
+
+
+class Dresser(Protocol):
+    """What methods and `refine` know of it."""
+
+    has_scenes: bool  # whether faces stand in photographs' rooms
+
+    def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
+        """A batch of the pile that it was made for."""
+
+    def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
+        """Any faces, float32 [n, h, w, c] in [-1, 1]. Each draws from its own pixels and `seed`: whatever comes with it, and in
+        whichever order, it is dressed alike."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is published of it, by name; no pixel of a photograph is among it."""
+
+
+class PictureStyles:
+    """The colours of whole photographs, see data/styles.py.
+
+    Args:
+        styles: [m, 1 + c, c].
+        candidates: photographs drawn, of which the one with the nearest colours is taken; 0 leaves faces as they are.
+    """
+
+    has_scenes = False
+
+    def __init__(self, styles: np.ndarray, candidates: int):
+        self.styles, self._candidates = styles, candidates
+
+    def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
+        return Dressed(restyle(batch.pictures, self.styles, self._candidates, rng), None)
+
+    def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
+        return Dressed(restyle_alone(pictures, self.styles, self._candidates, seed), None)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {STYLES: self.styles.astype(np.float32)}
+
+
+class PartLooks:
+    """The colours of each part of a photograph, and its room, see data/looks.py.
+
+    Args:
+        bank: of m photographs.
+        candidates: photographs of near complexion drawn, of which the one whose person the head hides best is taken.
+        parse: the parser, for faces of no pile.
+        scenes: uint8 [m, s, s, c], the rooms; None = the render's own.
+        parts: uint8 [p, s, s, parts], soft labels of the pile of rendered faces; None where `dress` is not called.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        candidates: int,
+        parse: Parse,
+        scenes: np.ndarray | None = None,
+        parts: np.ndarray | None = None,
+    ):
+        self.bank, self.scenes, self._candidates, self._parse, self._parts = bank, scenes, candidates, parse, parts
+        self.has_scenes = scenes is not None
+
+    def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
+        soft = self._parts[batch.places]
+        soft = np.where(batch.mirrored[:, None, None, None], soft[:, :, ::-1], soft)
+        draws = rng.random((len(soft), self._candidates))
+        return self._dress(batch.pictures, as_shares(soft, *batch.pictures.shape[1:3]), draws)
+
+    def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
+        images = to_uint8(pictures)
+        draws = [generator(seed, zlib.crc32(image.tobytes()), "style").random(self._candidates) for image in images]
+        return self._dress(pictures, as_shares(self._parse(images), *images.shape[1:3]), np.array(draws))
+
+    def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
+        chosen = choose(part_statistics(pictures, soft)[1], soft, self.bank, draws)
+        dressed = recolour(pictures, soft, self.bank.take(chosen))
+        if self.has_scenes:
+            dressed = place(dressed, soft, _fitting(self.scenes[chosen], *pictures.shape[1:3]))
+        return Dressed(dressed.astype(np.float32), soft)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {BANK + name: values for name, values in self.bank._asdict().items()}
+
+
+def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> tuple[Bank, np.ndarray | None]:
+    """The bank of photographs, uint8 [m, h, w, c], and with `scenes` their rooms: of those whose complexion is natural."""
+    soft = parse(images)
+    bank = read_bank(images, soft)
+    kept = np.flatnonzero(natural(bank))
+    if len(kept) < FEWEST_NATURAL:
+        kept = np.arange(len(images))
+    rooms = np.stack([fill_person(images[k], soft[k]) for k in kept]) if scenes else None
+    return bank.take(kept), rooms
+
+
+def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | None) -> PictureStyles | PartLooks:
+    """The way back from `Dresser.arrays`, without scenes.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    if STYLES in arrays:
+        return PictureStyles(arrays[STYLES], config.style.candidates)
+    return PartLooks(Bank(*(arrays[BANK + name] for name in Bank._fields)), config.parts.candidates, parse)
+
+
+def _fitting(scenes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scenes, uint8 [n, s, s, c], as float32 [n, height, width, c] in [-1, 1]."""
+    if scenes.shape[1:3] != (height, width):
+        resized = [cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC) for scene in scenes]
+        scenes = np.stack(resized).reshape(len(scenes), height, width, -1)
+    return to_signed(scenes)

@@ -1,0 +1,73 @@
+"""The parts of a face: masks or label points in, soft part labels out.
+
+A part label is the place of a part in `catalogue.PARTS`, or UNKNOWN where nothing is said. Soft labels are the share of
+a pixel that each part covers, [n, h, w, len(PARTS)] in [0, 1].
+"""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from simrefine.catalogue import PARTS
+
+UNKNOWN = 255
+
+# Polygons of the 68 points (see data/points.py), in the order in which they are drawn.
+_POLYGONS = (
+    ("skin", (*range(17), 26, 25, 24, 19, 18, 17)),
+    ("brows", range(17, 22)),
+    ("brows", range(22, 27)),
+    ("eyes", range(36, 42)),
+    ("eyes", range(42, 48)),
+    ("lips", range(48, 60)),
+    ("mouth", range(60, 68)),
+)
+
+
+def parts_of_mask(mask: np.ndarray, classes: Mapping[int, str], size: int) -> np.ndarray:
+    """Part labels, uint8 [size, size], of a mask of classes, uint8 [h, w], cropped and resized as its picture is by
+    `images.fit_square`. Classes that the table does not name are UNKNOWN."""
+    table = np.full(256, UNKNOWN, np.uint8)
+    for number, part in classes.items():
+        table[number] = PARTS.index(part)
+    side = min(mask.shape)
+    top, left = ((length - side) // 2 for length in mask.shape)
+    square = table[mask][top : top + side, left : left + side]
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_NEAREST)
+
+
+def parts_of_points(points: np.ndarray, size: int) -> np.ndarray:
+    """Coarse part labels, uint8 [size, size], from 68 label points [68, 2] in px of that picture: skin, brows, eyes, lips
+    and mouth, and background for all else, as nothing is known of hair and clothes. UNKNOWN where a point is missing."""
+    if not np.isfinite(points).all():
+        return np.full((size, size), UNKNOWN, np.uint8)
+    labels = np.full((size, size), PARTS.index("background"), np.uint8)
+    for part, places in _POLYGONS:
+        corners = np.round((points[list(places)] - 0.5) * 16).astype(np.int32)  # in sixteenths, from pixel centres
+        outline = cv2.convexHull(corners) if part in ("skin", "brows") else corners
+        cv2.fillPoly(labels, [outline], PARTS.index(part), shift=4)
+    return labels
+
+
+def soften(labels: np.ndarray, size: int) -> np.ndarray:
+    """Part labels, uint8 [n, h, h], as soft labels of size x size px, float32 [n, size, size, parts]: the share of a pixel
+    that each part covers; all 0 where they are UNKNOWN."""
+    soft = np.empty((len(labels), size, size, len(PARTS)), np.float32)
+    for place, picture in enumerate(labels):
+        for part in range(len(PARTS)):
+            covered = (picture == part).astype(np.float32)
+            soft[place, ..., part] = cv2.resize(covered, (size, size), interpolation=cv2.INTER_AREA)
+    return soft
+
+
+def resize_soft(soft: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Soft labels, [n, h, w, parts] of any dtype that OpenCV resizes, at another size, bilinear."""
+    if soft.shape[1:3] == (height, width):
+        return soft
+    interpolation = cv2.INTER_AREA if height < soft.shape[1] else cv2.INTER_LINEAR
+    resized = [
+        [cv2.resize(maps[..., part], (width, height), interpolation=interpolation) for part in range(soft.shape[-1])]
+        for maps in soft
+    ]
+    return np.moveaxis(np.array(resized, soft.dtype).reshape(len(soft), -1, height, width), 1, -1)
