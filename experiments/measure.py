@@ -9,7 +9,6 @@ faces, spread evenly over the folder, and, row by row below them, what each run 
 different styles (`simrefine refine --seed`).
 """
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -18,7 +17,6 @@ import numpy as np
 from runs import BATCH, load_method, photograph_judge, read_config, read_for, read_newest
 
 from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed, to_uint8
-from simrefine.data.styles import restyle_alone
 from simrefine.models.losses import patch_accuracy
 from simrefine.models.networks import judge
 from simrefine.threads import in_batches
@@ -54,8 +52,11 @@ def main(runs, synthetic, real, sheet_file, draws):
         renders, photographs = read_for(config, synthetic, "synthetic"), read_for(config, real, "real")
         method = load_method(run, checkpoint, renders, photographs)
         raw = to_signed(renders.images)
-        # As `refine` does it: the colours of the photographs that the run has learnt from.
-        dress = partial(restyle_alone, styles=method.inputs.styles, candidates=config.style.candidates)
+
+        def dress(faces: np.ndarray, seed: int, method=method) -> np.ndarray:
+            """As `refine` does it."""
+            return method.inputs.dresser.dress_alone(faces, seed).pictures
+
         styled = dress(raw, seed=0)
         average, last = (in_batches(refiner, styled, BATCH) for refiner in (method.average, method.refiner))
         cells = [run.name, str(checkpoint.step)]

@@ -17,7 +17,6 @@ import numpy as np
 from runs import BATCH, load_method, read_config, read_for
 
 from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed
-from simrefine.data.styles import restyle_alone
 from simrefine.errors import UserError
 from simrefine.threads import in_batches
 from simrefine.training.checkpoint import read_checkpoint
@@ -44,7 +43,7 @@ def main(run, synthetic, figure):
             "train with a small monitor.checkpoint_every and a large monitor.keep_checkpoints",
         )
     method = load_method(run, read_checkpoint(paths[-1]), faces, faces)
-    styled = restyle_alone(to_signed(faces.images), method.inputs.styles, config.style.candidates, seed=0)
+    styled = method.inputs.dresser.dress_alone(to_signed(faces.images), seed=0).pictures
     colours, apart = [], []
     for checkpoint in map(read_checkpoint, paths):  # one at a time: a long run has many
         method.restore(checkpoint.arrays, checkpoint.path)

@@ -8,10 +8,11 @@ from simrefine.config import Config
 from simrefine.data.faces import Faces, read_faces
 from simrefine.errors import UserError
 from simrefine.methods import METHODS
-from simrefine.methods.method import Frozen, Inputs, Method
+from simrefine.methods.method import PARSER, Frozen, Inputs, Method
 from simrefine.models.landmarks import build_landmark_network
+from simrefine.models.parser import build_parser
+from simrefine.refining.refiner import load
 from simrefine.training.checkpoint import Checkpoint, newest_checkpoint
-from simrefine.training.published import read_refiner
 
 BATCH = 50  # faces that go through a network at a time
 MEMORY_GIB = 4.0  # a folder
@@ -49,9 +50,9 @@ def load_method(run: Path, checkpoint: Checkpoint, synthetic: Faces, real: Faces
             need and which may be gone.
     """
     config = read_config(run)
-    inputs = Inputs(synthetic.pile, real.pile, None, read_refiner(run).styles)
+    inputs = Inputs(synthetic.pile, real.pile, None, load(run).dresser)
     # The feature extractor of a self-regularisation is in no checkpoint, and only a training step asks for it.
-    frozen = Frozen(landmarks=_landmark_network(config, checkpoint))
+    frozen = Frozen(landmarks=_landmark_network(config, checkpoint), parser=_parser(config, checkpoint))
     method = METHODS[config.method.name](config, inputs, DTYPE, frozen)
     method.restore(checkpoint.arrays, checkpoint.path)
     return method
@@ -64,6 +65,12 @@ def _landmark_network(config: Config, checkpoint: Checkpoint) -> keras.Model | N
         return None
     points = checkpoint.arrays[max(names)].shape[-1]  # the last variable is the bias of the heat maps, one a point
     return build_landmark_network(points, config.data.channels, DTYPE, config.training.seed)
+
+
+def _parser(config: Config, checkpoint: Checkpoint) -> keras.Model | None:
+    """The parser, without its weights; None where the run had none."""
+    found = any(name.startswith(PARSER) for name in checkpoint.arrays)
+    return build_parser(config.data.channels, DTYPE, config.training.seed) if found else None
 
 
 def photograph_judge(method: Method) -> keras.Model | None:

@@ -136,6 +136,12 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     help="copy these pictures unchanged, such as masks; repeatable",
 )
 @click.option("--style", metavar="PATH", type=click.Path(path_type=Path), help="colours of this photograph, or folder")
+@click.option(
+    "--photos",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="photographs in whose rooms faces are put [default: the run's own]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="another seed: other colours")
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
 @click.option("--compare", is_flag=True, help="also write before|after pictures to OUT/_compare")
@@ -149,7 +155,7 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, folder, model, out, precision, style, seed, **options):
+def refine(context, folder, model, out, precision, style, photos, seed, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out.
 
     A second run does only what is missing.
@@ -158,7 +164,13 @@ def refine(context, folder, model, out, precision, style, seed, **options):
     from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
 
-    refiner = load(model, precision, style=style, seed=seed)
+    if style and photos:
+        raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
+    refiner = load(model, precision, style=style, seed=seed, photographs=photos)
+    if refiner.wants_photographs:
+        click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
+    elif refiner.dresser.has_scenes:
+        click.echo("faces are put in the rooms of photographs: the pictures hold parts of them", err=True)
     with click.progressbar(length=1, label="refining", file=sys.stderr, show_pos=True) as bar:
 
         def progress(done: int, found: int) -> None:

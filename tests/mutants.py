@@ -154,8 +154,8 @@ MEMORY = [
     Mutant(
         "the refiner is published, not its average",
         SIMGAN,
-        "return publish_refiner(self.config, self.average, self.inputs.styles)",
-        "return publish_refiner(self.config, self.refiner, self.inputs.styles)",
+        "return publish_refiner(self.config, self.average, self.inputs.dresser, self.frozen.parser)",
+        "return publish_refiner(self.config, self.refiner, self.inputs.dresser, self.frozen.parser)",
         (METHODS_TESTS + "test_the_published_network_is_the_average_and_refines_as_the_method_does[simgan]",),
     ),
     Mutant(

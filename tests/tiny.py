@@ -3,17 +3,20 @@
 import numpy as np
 
 from simrefine.config import Config
+from simrefine.data.dressing import PictureStyles
 from simrefine.data.images import Picture, encode_picture, to_signed
 from simrefine.data.styles import read_styles
 from simrefine.methods.method import Inputs
 
 SIZE = 16  # px
+CANDIDATES = 4  # photographs that a face chooses its colours from, as by default
 
 # The smallest networks that have every part of the real ones.
 TINY = {
     "data.size": SIZE,
     "refiner.width": 4,
     "refiner.blocks": 1,
+    "parts.steps": 2,
     "training.steps": 4,
     "training.batch_size": 4,
     "training.precision": "float32",
@@ -72,4 +75,6 @@ def tiny_inputs(count: int = 10, channels: int = 3, points: np.ndarray | None = 
         rng = np.random.default_rng([0, real])
         piles.append(np.stack([draw_face(rng, channels=channels, real=real) for _ in range(count)]))
     synthetic, real = piles
-    return Inputs(ArrayPile(synthetic), ArrayPile(real), points, read_styles(to_signed(real)))
+    return Inputs(
+        ArrayPile(synthetic), ArrayPile(real), points, PictureStyles(read_styles(to_signed(real)), CANDIDATES)
+    )

@@ -34,6 +34,7 @@ import numpy as np
 
 from simrefine import backend
 from simrefine.config import Config
+from simrefine.data.dressing import PictureStyles
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.files import write_file
@@ -56,7 +57,9 @@ class Simrefine:
     def __init__(self, config: Config):
         size, channels = config.data.size, config.data.channels
         none = np.empty((0, size, size, channels), np.uint8)  # the batches are made here, not by the method
-        inputs = Inputs(none, none, None, np.zeros((1, 1 + channels, channels), np.float32))
+        inputs = Inputs(
+            none, none, None, PictureStyles(np.zeros((1, 1 + channels, channels), np.float32), candidates=0)
+        )
         self.gan = SimGAN(config, inputs, backend.resolve_precision(config.training.precision))
 
     def weights(self) -> list[list[np.ndarray]]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from simrefine import backend
 from simrefine.config import Config
+from simrefine.data.dressing import PictureStyles
 from simrefine.data.images import to_signed
 from simrefine.data.styles import read_styles
 from simrefine.methods import METHODS
@@ -39,7 +40,7 @@ def generate_inputs(config: Config) -> Inputs:
     noise = rng.integers(-30, 31, (2, n, data.size, data.size, data.channels))
     synthetic, real = (colours + noise).astype(np.uint8)
     points = rng.uniform(0, data.size, (n, POINTS, 2)).astype(np.float32)
-    return Inputs(synthetic, real, points, read_styles(to_signed(real)))
+    return Inputs(synthetic, real, points, PictureStyles(read_styles(to_signed(real)), config.style.candidates))
 
 
 def build(values: dict, size: int, batch_size: int) -> Method:

@@ -36,11 +36,11 @@ class RefinerBatch(NamedTuple):
     """What one update of the refiner consumes."""
 
     synthetic: np.ndarray  # [n, h, w, c] in [-1, 1], dressed
-    face: np.ndarray | None  # [n, h, w, 1]: how much of each pixel is face, in [0, 1]; None where no parts are known
     hold: np.ndarray  # [n, h or 1, w or 1, 1]: how much each place is regularised, in [0, 1]
     draws: np.ndarray  # [n, DRAWS], see `draw_augmentation`
     points: np.ndarray | None  # [n, k, 2] in shares of the side, for the landmark keeper
     disturbance: Disturbance | None  # for the cycle keeper
+    face: np.ndarray | None = None  # [n, h, w, 1]: how much of each pixel is face, in [0, 1]; None without parts
 
 
 class DiscriminatorBatch(NamedTuple):
@@ -135,11 +135,11 @@ class SimGAN:
             (synthetic, parts), points = dresser.dress(batch, style_rng), self._points(batch)
             return RefinerBatch(
                 synthetic=synthetic,
-                face=None if parts is None else face(parts),
                 hold=self._hold(points, parts, n),
                 draws=draw_augmentation(n, rng),
                 points=(points / config.data.size).astype(np.float32) if config.keeper.landmarks else None,
                 disturbance=draw_disturbance(synthetic.shape, keeper_rng) if config.keeper.cycle else None,
+                face=None if parts is None else face(parts),
             )
 
         return StepBatch(
@@ -255,7 +255,7 @@ class SimGAN:
     def _regularise(self, refined, batch: RefinerBatch):
         """L_reg: as much as `hold` says of it, all of it where labels are and less elsewhere."""
         lambdas = vars(self.config.self_regularisation)
-        return self_regularisation(lambdas, refined, batch.synthetic, batch.hold, batch.face, self.frozen.extractor)
+        return self_regularisation(lambdas, refined, batch.synthetic, batch.hold, self.frozen.extractor, batch.face)
 
     def _keep(self, refined, batch: RefinerBatch) -> dict:
         """The losses of the label keepers that are switched on, without their weights."""

@@ -125,7 +125,7 @@ def feature_distance(extractor: keras.Model, refined, synthetic):
 
 
 def self_regularisation(
-    lambdas: Mapping[str, float], refined, synthetic, hold, face=None, extractor: keras.Model | None = None
+    lambdas: Mapping[str, float], refined, synthetic, hold, extractor: keras.Model | None = None, face=None
 ):
     """Sum over the terms of lambda x the mean of hold x penalty (eq. 4, weighted): a scalar.
 
@@ -134,15 +134,15 @@ def self_regularisation(
         refined, synthetic: [n, h, w, c] in [-1, 1].
         hold: the weight of each pixel's penalty in [0, 1], [n, h, w, 1] or [n, 1, 1, 1]. Where a term's penalties are
             coarser than the picture, it is averaged to their places.
-        face: how much of each pixel is face, [n, h, w, 1], for `band`; None leaves that term out.
         extractor: of the feature maps, where their lambda is not 0.
+        face: how much of each pixel is face, [n, h, w, 1], for `band`, which it weighs in place of `hold`; None leaves
+            that term out.
     """
     total = ops.zeros(())
     for name, weight in lambdas.items():
-        if name == "band":
-            if weight and face is not None:
-                total = total + weight * ops.mean(band(face, refined, synthetic))
-        elif weight:
+        if name == "band" and weight and face is not None:
+            total = total + weight * ops.mean(band(face, refined, synthetic))
+        elif name != "band" and weight:
             term = partial(feature_distance, extractor) if name == "features" else globals()[name]
             penalty = term(refined, synthetic)
             total = total + weight * ops.mean(_at_scale(hold, penalty.shape[1:3]) * penalty)

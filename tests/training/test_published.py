@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tiny import tiny_config
 
+from simrefine.data.dressing import STYLES
 from simrefine.errors import UserError
-from simrefine.methods.method import STYLES, Published
+from simrefine.methods.method import Published
 from simrefine.training.published import read_refiner, write_published
 
 
@@ -17,6 +18,7 @@ def published(weights, styles, kind="refiner", **options):
         "data": {"size": config.data.size, "channels": config.data.channels},
         "refiner": vars(config.refiner),
         "style": vars(config.style),
+        "parts": {"candidates": config.parts.candidates, "scene": False},
     }
     arrays = {f"{index:03d}": value for index, value in enumerate(weights)}
     return Published(kind, sections, arrays | {STYLES: styles})
@@ -30,7 +32,7 @@ def test_a_published_refiner_says_what_it_is(tmp_path):
         config = found.config
         assert (found.step, config.data.channels, config.data.size, config.refiner.width) == (7, 1, 16, 4)
         assert [len(weights) for weights in found.weights] == [3, 2]
-        assert found.styles.shape == (5, 2, 1) and config.style.candidates == 4
+        assert found.looks[STYLES].shape == (5, 2, 1) and config.style.candidates == 4
         assert found.evaluation == {"held_out/swd": 3.0}
 
 

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from simrefine.catalogue import PARTS
+from simrefine.data import looks
+from simrefine.data.images import to_signed
+from simrefine.data.looks import (
+    Bank,
+    choose,
+    face,
+    far_from_head,
+    fill_person,
+    head,
+    lab,
+    natural,
+    part_statistics,
+    place,
+    read_bank,
+    recolour,
+)
+
+SIZE = 32
+SKIN, HAIR, EYES, CLOTHES = (PARTS.index(part) for part in ("skin", "hair", "eyes", "clothes"))
+
+
+def portrait(skin=(200, 150, 120), hair=(60, 40, 20), room=(90, 110, 130), clothes=(20, 60, 20), shift=0, seed=0):
+    """A picture, uint8 [SIZE, SIZE, 3], and its soft labels, uint8 [SIZE, SIZE, parts]: hair above a face with eyes."""
+    labels = np.zeros((SIZE, SIZE), int)
+    labels[4:12, 10 + shift : 22 + shift] = HAIR
+    labels[12:26, 10 + shift : 22 + shift] = SKIN
+    labels[15:17, 12 + shift : 15 + shift] = labels[15:17, 17 + shift : 20 + shift] = EYES
+    labels[26:] = CLOTHES
+    colours = {0: room, SKIN: skin, HAIR: hair, EYES: (230, 230, 230), CLOTHES: clothes}
+    picture = np.zeros((SIZE, SIZE, 3)) + np.random.default_rng(seed).normal(0, 6, (SIZE, SIZE, 1))
+    for label, colour in colours.items():
+        picture[labels == label] += colour
+    return np.clip(picture, 0, 255).astype(np.uint8), (255 * np.eye(len(PARTS))[labels]).astype(np.uint8)
+
+
+def bank_of(*portraits) -> Bank:
+    images, soft = zip(*portraits, strict=True)
+    return read_bank(np.stack(images), np.stack(soft))
+
+
+def given(picture_and_labels) -> tuple[np.ndarray, np.ndarray]:
+    picture, soft = picture_and_labels
+    return to_signed(picture[None]), soft[None].astype(np.float32) / 255
+
+
+def test_each_part_takes_the_colour_of_the_same_part():
+    picture, soft = given(portrait())
+    wanted = bank_of(portrait(skin=(180, 120, 90), hair=(120, 90, 50), room=(30, 30, 80), seed=1))
+    means = part_statistics(recolour(picture, soft, wanted), soft)[1]
+    for part in (SKIN, HAIR, 0):
+        assert means[0, part] == pytest.approx(wanted.means[0, part], abs=0.01)
+
+
+def test_whites_stay_white_and_follow_the_light_on_the_skin():
+    picture, soft = given(portrait())
+    darker = bank_of(portrait(skin=(140, 80, 40), seed=1))
+    before, after = (part_statistics(p, soft)[1][0, EYES] for p in (picture, recolour(picture, soft, darker)))
+    assert after.max() - after.min() < 0.02 and after.mean() < before.mean() - 0.2
+
+
+def test_colours_are_stretched_within_bounds():
+    picture, soft = given(portrait())
+    wild, labels = portrait(seed=1)
+    wild = np.clip(wild.astype(float) + np.random.default_rng(2).normal(0, 70, wild.shape), 0, 255).astype(np.uint8)
+    spread = [
+        np.sqrt(np.trace(part_statistics(p, soft)[2][0, SKIN]))
+        for p in (picture, recolour(picture, soft, bank_of((wild, labels))))
+    ]
+    assert spread[1] < 1.6 * spread[0]
+
+
+def test_a_part_that_the_photograph_lacks_follows_the_light():
+    picture, soft = given(portrait())
+    bald, labels = portrait(skin=(150, 110, 85), seed=1)
+    labels[labels[..., HAIR] > 0] = 255 * np.eye(len(PARTS), dtype=np.uint8)[0]
+    after = part_statistics(recolour(picture, soft, bank_of((bald, labels))), soft)[1][0, HAIR]
+    assert np.isfinite(after).all() and after.mean() < part_statistics(picture, soft)[1][0, HAIR].mean()
+
+
+def test_skin_that_no_person_has_is_not_natural():
+    skins = [(200, 150, 120), (90, 130, 220), (20, 14, 10), (150, 150, 150)]  # usual, blue, in the dark, gray
+    assert natural(bank_of(*(portrait(skin=skin) for skin in skins))).tolist() == [True, False, False, False]
+
+
+def test_lab_agrees_with_known_colours():
+    assert lab(np.array([[1.0, 1, 1], [-1, -1, -1], [1, -1, -1]])) == pytest.approx(
+        np.array([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]]), abs=0.3
+    )
+
+
+def test_the_photograph_is_one_of_near_complexion():
+    picture, soft = given(portrait())
+    skins = [(90, 60, 45)] * 20 + [(201, 151, 121)] + [(240, 200, 180)] * 20
+    bank = bank_of(*(portrait(skin=skin, seed=k) for k, skin in enumerate(skins)))
+    draws = np.random.default_rng(0).random((1, 3)) * 0.4  # the nearest of the two that are near
+    assert choose(part_statistics(picture, soft)[1], soft, bank, draws)[0] == 20
+
+
+def test_among_them_it_is_the_one_whose_person_the_head_hides(monkeypatch):
+    monkeypatch.setattr(looks, "NEAR", 1.0)
+    picture, soft = given(portrait(shift=4))
+    bank = bank_of(*(portrait(shift=-8, seed=k) for k in range(9)), portrait(shift=4, seed=10))
+    draws = np.linspace(0, 0.999, 10)[None]
+    assert choose(part_statistics(picture, soft)[1], soft, bank, draws)[0] == 9
+
+
+def test_the_head_stands_in_the_room_and_no_rim_of_the_old_one_comes_along():
+    picture, soft = given(portrait(room=(255, 255, 255)))
+    soft = np.stack([np.roll(soft[0], shift, axis=1) for shift in (-1, 0, 1)]).mean(axis=0)[None]  # soft edges
+    scene = np.full_like(picture, -0.9)
+    placed = place(picture, soft, scene)
+    assert (placed[0, :3] == pytest.approx(-0.9)) and placed[0, 15:25, 13:19] == pytest.approx(picture[0, 15:25, 13:19])
+    assert placed[0, 18:24].max() < picture[0, 18:24, 12:20].max() + 0.15  # the white of the old room is gone
+
+
+def test_the_photographs_person_is_filled_in_from_the_surroundings():
+    picture, soft = portrait(room=(40, 90, 200), clothes=(40, 90, 200))
+    filled = fill_person(picture, soft)
+    assert np.abs(filled[4:26, 10:22].mean(axis=(0, 1)) - (40, 90, 200)).max() < 12
+    assert (filled[:2] == picture[:2]).all()
+
+
+def test_what_is_held_is_the_room_and_not_the_seam():
+    _, soft = given(portrait())
+    room = far_from_head(soft)[0, ..., 0]
+    assert room[16, 0] == 1 and room[16, 16] == 0 and room[16, 10] < 0.2
+    assert face(soft)[0, 20, 16, 0] == 1 and face(soft)[0, 6, 16, 0] == 0 and head(soft)[0, 6, 16, 0] == 1
+
+
+def test_gray_faces_are_dressed_too():
+    picture, soft = given(portrait())
+    gray = picture.mean(axis=-1, keepdims=True)
+    images, labels = portrait(skin=(120, 120, 120), seed=3)
+    bank = read_bank(images[None, ..., :1], labels[None])
+    assert natural(bank).all()
+    draws = np.zeros((1, 1))
+    assert choose(part_statistics(gray, soft)[1], soft, bank, draws).tolist() == [0]
+    assert part_statistics(recolour(gray, soft, bank), soft)[1][0, SKIN] == pytest.approx(bank.means[0, SKIN], abs=0.02)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from simrefine.catalogue import PARTS
+from simrefine.config import parse_classes
+from simrefine.data.parts import UNKNOWN, parts_of_mask, parts_of_points, resize_soft, soften
+
+CLASSES = {0: "background", 1: "skin", 7: "skin", 6: "hair"}
+
+
+def test_the_table_of_classes_is_read_as_it_is_written():
+    assert parse_classes(("background=0", "skin = 1 + 7", "hair=6")) == CLASSES
+
+
+@pytest.mark.parametrize("entry", ["nose=1", "skin=x", "skin=255", "skin=-1", "skin=", "hair=0"])
+def test_a_table_that_cannot_be_meant_is_refused(entry):
+    with pytest.raises(ValueError):
+        parse_classes(("background=0", entry))
+
+
+def test_a_mask_becomes_part_labels_cropped_as_its_picture_is():
+    mask = np.zeros((4, 8), np.uint8)
+    mask[:, 2:4], mask[:, 4:6] = 7, 99
+    labels = parts_of_mask(mask, CLASSES, 4)
+    assert (labels[:, :2] == PARTS.index("skin")).all()
+    assert (labels[:, 2:] == UNKNOWN).all()  # 99 is in no table
+
+
+def test_soft_labels_are_the_share_of_a_pixel_that_a_part_covers():
+    labels = np.zeros((1, 4, 4), np.uint8)
+    labels[0, :, 1:] = PARTS.index("hair")
+    soft = soften(labels, 2)
+    assert soft[0, 0, :, PARTS.index("hair")] == pytest.approx([0.5, 1.0])
+    assert soft[0, 0, :, PARTS.index("background")] == pytest.approx([0.5, 0.0])
+    assert soften(np.full((1, 4, 4), UNKNOWN, np.uint8), 2).sum() == 0
+
+
+def face_points(size: float = 32.0) -> np.ndarray:
+    """68 points of a plain frontal face."""
+    angles = np.linspace(np.pi, 0, 17)
+    jaw = np.stack([0.5 + 0.35 * np.cos(angles), 0.45 + 0.42 * np.sin(angles)], -1)
+    brows = [(x, 0.32) for x in np.linspace(0.22, 0.42, 5)] + [(x, 0.32) for x in np.linspace(0.58, 0.78, 5)]
+    nose = [(0.5, y) for y in np.linspace(0.4, 0.55, 4)] + [(x, 0.6) for x in np.linspace(0.44, 0.56, 5)]
+    eye = [(-0.08, 0), (-0.03, -0.04), (0.03, -0.04), (0.08, 0), (0.03, 0.04), (-0.03, 0.04)]
+    eyes = [(cx + x, 0.42 + y) for cx in (0.32, 0.68) for x, y in eye]
+    ring = np.linspace(np.pi, -np.pi, 13)[:-1]
+    outer = [(0.5 + 0.14 * np.cos(a), 0.72 - 0.08 * np.sin(a)) for a in ring]
+    ring = np.linspace(np.pi, -np.pi, 9)[:-1]
+    inner = [(0.5 + 0.09 * np.cos(a), 0.72 - 0.04 * np.sin(a)) for a in ring]
+    return size * np.array([*jaw, *brows, *nose, *eyes, *outer, *inner])
+
+
+def test_label_points_give_coarse_parts_where_the_features_are():
+    labels = parts_of_points(face_points(), 32)
+    for part, x, y in [("skin", 16, 19), ("eyes", 10, 13), ("eyes", 22, 13), ("mouth", 16, 23), ("background", 1, 1)]:
+        assert labels[y, x] == PARTS.index(part), part
+    assert PARTS.index("lips") in labels
+
+
+def test_a_face_with_a_missing_point_has_no_coarse_parts():
+    points = face_points()
+    points[30] = np.nan
+    assert (parts_of_points(points, 32) == UNKNOWN).all()
+
+
+def test_soft_labels_still_add_up_to_one_at_another_size():
+    labels = np.random.default_rng(0).integers(0, len(PARTS), (2, 8, 8)).astype(np.uint8)
+    for height, width in ((16, 12), (4, 4)):
+        resized = resize_soft(soften(labels, 8), height, width)
+        assert resized.shape == (2, height, width, len(PARTS))
+        assert resized.sum(axis=-1) == pytest.approx(1, abs=1e-5)
