@@ -278,14 +278,20 @@ def writes_crops(find_faces):
     type=click.Path(path_type=Path),
     help="their landmarks, 68 or 5 points: JSON lines, COCO, .csv, or a folder of .pts",
 )
-@click.option("--masks", metavar="DIR", type=click.Path(path_type=Path), help="gray masks to cut alike, to OUT-masks")
+@click.option(
+    "--masks",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="their part masks, palette or gray PNGs of the same names: cut alike, to OUT-masks beside --out",
+)
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @writes_crops
 def prepare(folder, labels, masks, exclude):
     """Cut the faces out of the pictures under DIR, framed alike for renders and photographs.
 
     The square is 1.6 times the longer side of the landmarks' box, a little raised. OUT gets the crops as PNG,
-    annotations.jsonl with their landmarks, and rejects.csv. For public data sets see data/README.md.
+    annotations.jsonl with their landmarks, and rejects.csv; with --masks, OUT-masks gets the class of each pixel as
+    gray PNG, under the name of the crop. For public data sets see data/README.md.
     """
     from simrefine.data.prepare import labelled_faces
 
