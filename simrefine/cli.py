@@ -84,7 +84,7 @@ def setting(flag: str, key: str, **attributes):
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="TOML file of options")
 @click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="any option of the config")
 @setting("--steps", "training.steps", type=int)
-@setting("--size", "data.size", type=int)
+@setting("--size", "data.size", metavar="PX|auto")
 @click.option("--gray/--colour", "gray", default=None, help="train on gray or on colour pictures [default: colour]")
 @setting("--batch-size", "training.batch_size", type=int)
 @setting("--seed", "training.seed", type=int)

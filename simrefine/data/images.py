@@ -72,16 +72,29 @@ def read_picture(path: Path) -> Picture:
     Raises:
         ImageError: the file cannot be read, or see `decode_picture`.
     """
+    return decode_picture(_read_content(path))
+
+
+def read_sides(path: Path) -> tuple[int, int]:
+    """Both sides of a picture, px, the shorter one first, as its header states them: nothing is decoded.
+
+    Raises:
+        ImageError: the file cannot be read, or its header says that it cannot be used.
+    """
+    header = _read_header(_read_content(path))
+    return min(header.width, header.height), max(header.width, header.height)
+
+
+def _read_content(path: Path) -> bytes:
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):  # asked before opening: opening a pipe waits for its other end
             raise ImageError("not a regular file")
         if status.st_size > MAX_BYTES:
             raise ImageError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
-        content = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error
-    return decode_picture(content)
 
 
 def decode_picture(content: bytes) -> Picture:
