@@ -138,6 +138,14 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
 @click.option("--style", metavar="PATH", type=click.Path(path_type=Path), help="colours of this photograph, or folder")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="another seed: other colours")
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
+@click.option(
+    "--scale",
+    type=click.Choice(["training", "own"]),
+    default="training",
+    show_default=True,
+    help="training: pictures of another size are refined at the training's, and the change is added to them; own: as "
+    "they are",
+)
 @click.option("--compare", is_flag=True, help="also write before|after pictures to OUT/_compare")
 @click.option("--overwrite", is_flag=True, help="write every picture again, also those that are there")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="pictures at a time")
@@ -149,7 +157,7 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, folder, model, out, precision, style, seed, **options):
+def refine(context, folder, model, out, precision, style, seed, scale, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out.
 
     A second run does only what is missing.
@@ -158,7 +166,7 @@ def refine(context, folder, model, out, precision, style, seed, **options):
     from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
 
-    refiner = load(model, precision, style=style, seed=seed)
+    refiner = load(model, precision, style=style, seed=seed, scale=scale)
     with click.progressbar(length=1, label="refining", file=sys.stderr, show_pos=True) as bar:
 
         def progress(done: int, found: int) -> None:
@@ -176,7 +184,9 @@ def refine(context, folder, model, out, precision, style, seed, **options):
         height, width = max(others, key=others.get)
         click.echo(
             f"note: the refiner was trained on {refiner.size} px, but {sum(others.values())} pictures have another "
-            f"size (such as {width} x {height}); for the best result train with --size near theirs"
+            f"size (such as {width} x {height})"
+            + (": it worked at its own, and its change was scaled to theirs" if scale == "training" else "")
+            + "; for the best result train with --size near theirs"
         )
     if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)

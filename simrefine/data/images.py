@@ -162,15 +162,19 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 
 def fit_square(pixels: np.ndarray, size: int) -> np.ndarray:
     """The centred square of the short side, resized: uint8 [h, w, c] to uint8 [size, size, c]."""
-    height, width, channels = pixels.shape
+    height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[top : top + side, left : left + side]
-    if side == size:
-        return square
+    return resize(pixels[top : top + side, left : left + side], size, size)
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 or float32 [h, w, c] to [height, width, c] of the same type; both sides shrink or both grow."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
     # Area averages do not alias when shrinking; when growing they would show blocks.
-    method = cv2.INTER_AREA if size < side else cv2.INTER_CUBIC
-    return cv2.resize(square, (size, size), interpolation=method).reshape(size, size, channels)
+    method = cv2.INTER_AREA if height * width < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
+    return cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
 
 
 def to_signed(pixels: np.ndarray) -> np.ndarray:

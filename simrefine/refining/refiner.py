@@ -1,6 +1,7 @@
 """A trained refiner as a function: uint8 faces in, uint8 faces out, of any size and number."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,21 @@ from simrefine import backend
 from simrefine.catalogue import REFINERS
 from simrefine.data.batches import Pile
 from simrefine.data.folders import list_folder
-from simrefine.data.images import ImageError, read_picture, to_channels, to_signed, to_uint8
+from simrefine.data.images import ImageError, read_picture, resize, to_channels, to_signed, to_uint8
 from simrefine.data.styles import read_styles, restyle_alone
 from simrefine.errors import UserError
 from simrefine.methods.state import assign
 from simrefine.models.networks import build_refiner
+from simrefine.refining.pictures import MAX_BATCH_PIXELS
+from simrefine.threads import in_batches
 from simrefine.training.published import read_refiner
 
 STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: enough for a mean and a covariance
+
+
+# At which scale a refiner works: that of its training, or each picture's own.
+SCALES = TRAINING, OWN = ("training", "own")
+MAX_ASPECT = 4  # sides of what can be a face crop; a longer strip stays at its own scale, or it could fill the memory
 
 
 class Refiner:
@@ -27,10 +35,20 @@ class Refiner:
         size: side of the pictures it was trained on, px.
         step: the training step its weights are from.
         styles: [m, 1 + channels, channels], the colours that faces are given first (see `data.styles.read_styles`).
-        fingerprint: SHA-256 of its weights, and of styles and seed where they are not its own: what decides the result.
+        fingerprint: SHA-256 of its weights, and of styles, seed and scale where they are not its own: what decides the
+            result.
     """
 
-    def __init__(self, path: Path | str, precision: str = "float32", style: Path | str | None = None, seed: int = 0):
+    def __init__(
+        self,
+        path: Path | str,
+        precision: str = "float32",
+        style: Path | str | None = None,
+        seed: int = 0,
+        scale: str = TRAINING,
+    ):
+        if scale not in SCALES:
+            raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
         published = read_refiner(Path(path))
         options, data = published.config.refiner, published.config.data
         self.channels, self.size = data.channels, data.size
@@ -45,6 +63,9 @@ class Refiner:
         if style is not None or seed:
             parts = self.fingerprint.encode() + self.styles.tobytes() + str(seed).encode()
             self.fingerprint = hashlib.sha256(parts).hexdigest()
+        self._scale = scale
+        if scale == OWN:
+            self.fingerprint = hashlib.sha256(self.fingerprint.encode() + scale.encode()).hexdigest()
         backend.use_device()
         self._stride = REFINERS[options.name].stride
         network = build_refiner(options, data.channels, backend.resolve_precision(precision), seed=0)
@@ -52,7 +73,8 @@ class Refiner:
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid.
+        """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid. Pictures of another size than
+        those of the training are refined as `at_scale` has it, unless the scale is "own".
 
         A picture's result depends on its pixels alone, not on the pictures beside it.
 
@@ -67,14 +89,45 @@ class Refiner:
             )
         if not pictures.size:
             return pictures.copy()
-        height, width = pictures.shape[1:3]
         styled = restyle_alone(to_signed(pictures), self.styles, self._candidates, self._seed)
+        refine = self._refine_padded
+        return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
+
+    def _refine_padded(self, styled: np.ndarray) -> np.ndarray:
+        """float32 [n, h, w, channels] to the same; the network gets sides that are multiples of its stride."""
+        height, width = styled.shape[1:3]
         down, right = -height % self._stride, -width % self._stride
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
-        return to_uint8(self._refine(padded))[:, :height, :width]
+        return np.asarray(self._refine(padded))[:, :height, :width]
 
 
-def load(path: Path | str, precision: str = "float32", *, style: Path | str | None = None, seed: int = 0) -> Refiner:
+def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
+    """Refines pictures brought to the size of the training, where a face is as large as the network knows it, and adds
+    the change, brought to their own size, to the pictures: their sharp detail stays.
+
+    Args:
+        size: what the shorter side is brought to, px; the longer one follows.
+        refine: float32 [n, h, w, c] to the same.
+        pictures: float32 [n, h, w, c]. Where the shorter side is `size` already, the result is `refine(pictures)`.
+    """
+    height, width = pictures.shape[1:3]
+    shorter, longer = sorted((height, width))
+    if shorter == size or longer > MAX_ASPECT * shorter:
+        return refine(pictures)
+    sides = [round(side * size / shorter) for side in (height, width)]
+    scaled = np.stack([resize(picture, *sides) for picture in pictures])
+    refined = in_batches(refine, scaled, max(1, MAX_BATCH_PIXELS // (sides[0] * sides[1])))
+    return pictures + np.stack([resize(change, height, width) for change in refined - scaled])
+
+
+def load(
+    path: Path | str,
+    precision: str = "float32",
+    *,
+    style: Path | str | None = None,
+    seed: int = 0,
+    scale: str = TRAINING,
+) -> Refiner:
     """Loads a trained refiner from a run folder, or from the `refiner` folder of one.
 
     Args:
@@ -83,11 +136,13 @@ def load(path: Path | str, precision: str = "float32", *, style: Path | str | No
             level and is several times faster where the hardware has bfloat16.
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
         seed: the same face gets other colours with another seed, so that one render becomes many photographs.
+        scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
+            `at_scale`; "own" puts them through the network as they are.
 
     Raises:
         UserError: there is no refiner in it, or it is damaged or of another architecture; `style` holds no picture.
     """
-    return Refiner(path, precision, style, seed)
+    return Refiner(path, precision, style, seed, scale)
 
 
 def read_style(path: Path, channels: int) -> np.ndarray:
