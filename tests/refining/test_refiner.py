@@ -75,11 +75,9 @@ def test_a_change_is_added_where_it_was_made():
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 23), (30, 16), (200, 20)])
 def test_pictures_of_the_trainings_side_and_strips_are_refined_as_they_are(shape):
-    # To take the pictures away and add them again would round some of these.
-    refine, pictures = Recording(noise(1, *shape, 3)[:, ::-1]), 0.01 * noise(1, *shape, 3)
-    np.testing.assert_array_equal(at_scale(16, refine, pictures), refine(pictures))
-    refine.shapes.pop()
-    assert refine.shapes == [(1, *shape)]
+    # Near 0 a float32 has bits that taking the picture away and adding it again would round.
+    pictures, refined = noise(1, *shape, 3), 0.001 * noise(1, *shape, 3)[:, ::-1]
+    np.testing.assert_array_equal(at_scale(16, lambda seen: refined if seen is pictures else None, pictures), refined)
 
 
 def test_small_pictures_that_become_large_do_not_go_through_the_network_all_at_once(monkeypatch):
