@@ -84,7 +84,7 @@ def setting(flag: str, key: str, **attributes):
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="TOML file of options")
 @click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="any option of the config")
 @setting("--steps", "training.steps", type=int)
-@setting("--size", "data.size", type=int)
+@setting("--size", "data.size", metavar="PX|auto")
 @click.option("--gray/--colour", "gray", default=None, help="train on gray or on colour pictures [default: colour]")
 @setting("--batch-size", "training.batch_size", type=int)
 @setting("--seed", "training.seed", type=int)
@@ -144,6 +144,14 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="another seed: other colours")
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
+@click.option(
+    "--scale",
+    type=click.Choice(["training", "own"]),
+    default="training",
+    show_default=True,
+    help="training: pictures of another size are refined at the training's, and the change is added to them; own: as "
+    "they are",
+)
 @click.option("--compare", is_flag=True, help="also write before|after pictures to OUT/_compare")
 @click.option("--overwrite", is_flag=True, help="write every picture again, also those that are there")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="pictures at a time")
@@ -155,7 +163,7 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, folder, model, out, precision, style, photos, seed, **options):
+def refine(context, folder, model, out, precision, style, photos, seed, scale, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out.
 
     A second run does only what is missing.
@@ -166,7 +174,7 @@ def refine(context, folder, model, out, precision, style, photos, seed, **option
 
     if style and photos:
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
-    refiner = load(model, precision, style=style, seed=seed, photographs=photos)
+    refiner = load(model, precision, style=style, seed=seed, photographs=photos, scale=scale)
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
@@ -188,7 +196,9 @@ def refine(context, folder, model, out, precision, style, photos, seed, **option
         height, width = max(others, key=others.get)
         click.echo(
             f"note: the refiner was trained on {refiner.size} px, but {sum(others.values())} pictures have another "
-            f"size (such as {width} x {height}); for the best result train with --size near theirs"
+            f"size (such as {width} x {height})"
+            + (": it worked at its own, and its change was scaled to theirs" if scale == "training" else "")
+            + "; for the best result train with --size near theirs"
         )
     if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
@@ -290,14 +300,20 @@ def writes_crops(find_faces):
     type=click.Path(path_type=Path),
     help="their landmarks, 68 or 5 points: JSON lines, COCO, .csv, or a folder of .pts",
 )
-@click.option("--masks", metavar="DIR", type=click.Path(path_type=Path), help="gray masks to cut alike, to OUT-masks")
+@click.option(
+    "--masks",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="their part masks, palette or gray PNGs of the same names: cut alike, to OUT-masks beside --out",
+)
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @writes_crops
 def prepare(folder, labels, masks, exclude):
     """Cut the faces out of the pictures under DIR, framed alike for renders and photographs.
 
     The square is 1.6 times the longer side of the landmarks' box, a little raised. OUT gets the crops as PNG,
-    annotations.jsonl with their landmarks, and rejects.csv. For public data sets see data/README.md.
+    annotations.jsonl with their landmarks, and rejects.csv; with --masks, OUT-masks gets the class of each pixel as
+    gray PNG, under the name of the crop. For public data sets see data/README.md.
     """
     from simrefine.data.prepare import labelled_faces
 

@@ -6,10 +6,11 @@ printed, saved with the run and read back by `--resume`. Defaults, units and hel
 
 import dataclasses
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, PARTS,
 from simrefine.errors import UserError
 
 ENVIRONMENT_PREFIX = "SIMREFINE_"
+LEAST_SIZE = 16  # px
+# What data.size = auto may cost: the work of a step goes with the square of the side. Whoever has the time names more.
+AUTO_LARGEST = 128  # px
+AUTO_MULTIPLE = 8  # px
 
 
 def option(
@@ -36,7 +41,12 @@ class DataOptions:
     synthetic: str = option("", "folder of rendered faces, read recursively")
     real: str = option("", "folder of unlabelled photographs, read recursively")
     exclude: tuple[str, ...] = option((), "patterns of files and folders to leave out, such as '*-masks'")
-    size: int = option(64, "side of the square training picture, px", low=16, high=1024)
+    size: int = option(
+        0,
+        f"side of the square training picture, px; 0 or auto = the renders' own, at most {AUTO_LARGEST}",
+        low=0,
+        high=1024,
+    )
     channels: int = option(3, "3 = colour, 1 = gray", choices=(1, 3))
     flip: bool = option(True, "mirror half of the pictures; a face stays a face")
     memory_gib: float = option(4.0, "decoded pictures kept in memory, GiB a pile; above it they are read again", low=0)
@@ -303,6 +313,14 @@ class Config:
         sections = {name: kind(**_section_of(flat, name)) for name, kind in SECTIONS.items()}
         return cls(**sections)
 
+    def sized_for(self, side: float) -> "Config":
+        """This configuration with `data.size` as "auto" chooses it for renders of `side` px: the nearest side that the
+        networks can take, from LEAST_SIZE to AUTO_LARGEST."""
+        keeper = LANDMARK_STRIDE if self.keeper.landmarks else 1
+        multiple = math.lcm(AUTO_MULTIPLE, REFINERS[self.refiner.name].stride, keeper)
+        size = round(min(max(side, LEAST_SIZE), AUTO_LARGEST) / multiple) * multiple
+        return replace(self, data=replace(self.data, size=size))
+
     def flat(self) -> dict[str, Any]:
         """Every option as "section.key" -> value."""
         return {key: getattr(getattr(self, key.split(".")[0]), key.split(".")[1]) for key in _specs()}
@@ -392,6 +410,8 @@ def _checked(key: str, value: Any, source: str) -> Any:
     if key not in specs:
         raise UserError(f"{source}: unknown option {key!r}", _nearest(key, specs))
     spec = specs[key]
+    if key == "data.size" and value == "auto":
+        value = 0
     try:
         value = _parsed(spec.type, value)
     except (ValueError, TypeError, OverflowError) as error:
@@ -449,6 +469,11 @@ def _resolve(flat: dict[str, Any]) -> None:
     refiner = REFINERS[flat["refiner.name"]]
     flat["refiner.width"] = flat["refiner.width"] or refiner.width
     flat["refiner.blocks"] = flat["refiner.blocks"] or refiner.blocks
+    if flat["data.size"] and flat["data.size"] < LEAST_SIZE:
+        raise UserError(
+            f"data.size = {flat['data.size']!r} must be auto, or between {LEAST_SIZE} and 1024",
+            help_of("data.size"),
+        )
     if flat["data.size"] % refiner.stride:
         nearest = max(refiner.stride, round(flat["data.size"] / refiner.stride) * refiner.stride)
         raise UserError(

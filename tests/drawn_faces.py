@@ -1,5 +1,7 @@
 """Pictures with a drawn face whose landmarks are known exactly: colour waves that move with the face, and a red dot."""
 
+import zlib
+
 import numpy as np
 
 from simrefine.data.images import Picture, encode_picture
@@ -42,3 +44,16 @@ def find_dot(pixels: np.ndarray) -> np.ndarray:
 
 def encode(pixels: np.ndarray, extension: str = ".png") -> bytes:
     return encode_picture(Picture(pixels), extension)
+
+
+def encode_palette(mask: np.ndarray) -> bytes:
+    """The bytes of a palette PNG with the indices uint8 [h, w], whose 256 colours run against them; each two share
+    one."""
+
+    def chunk(name: bytes, inside: bytes) -> bytes:
+        return len(inside).to_bytes(4) + name + inside + zlib.crc32(name + inside).to_bytes(4)
+
+    gray = encode_picture(Picture(mask[..., None]), ".png")
+    colours = (255 - np.arange(256) // 2 * 2).astype(np.uint8).repeat(3).tobytes()
+    header = gray[16:25] + b"\x03" + gray[26:29]
+    return gray[:8] + chunk(b"IHDR", header) + chunk(b"PLTE", colours) + gray[33:]

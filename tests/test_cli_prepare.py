@@ -7,11 +7,12 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from drawn_faces import NOSE, draw, encode, find_dot, points_68
+from drawn_faces import NOSE, draw, encode, encode_palette, find_dot, points_68
 
 from simrefine.cli import main
 from simrefine.data.images import Picture, encode_picture, read_picture
 from simrefine.data.labels import read_labels
+from simrefine.data.masks import read_mask
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR
 
 
@@ -114,6 +115,35 @@ def test_masks_are_cut_alike(folder, tmp_path):
         assert mask.shape == (64, 64, 1) and set(np.unique(mask)) == {0, 9}
         y, x = np.argwhere(mask[..., 0]).mean(0) + 0.5
         assert np.abs(np.array([x, y]) - row["landmarks"][NOSE]).max() < 0.5
+
+
+def test_a_palette_mask_is_cut_as_its_classes_and_never_as_its_colours(folder, tmp_path):
+    (folder / "b" / "c.jpg").unlink()
+    for name in ("a.png", "d.webp"):
+        pixels = read_picture(folder / name).pixels
+        path = tmp_path / "masks" / name.replace(".webp", ".png")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode_palette((pixels[..., 0] > 120).astype(np.uint8) * 5 + 1))
+    assert run(folder, "--masks", tmp_path / "masks").exit_code == EXIT_OK
+    for row in read_rows(tmp_path / "out"):
+        assert row["mask"] == f"../out-masks/{row['file']}"
+        mask = read_mask(tmp_path / "out" / row["mask"])
+        assert mask.shape == (64, 64) and set(np.unique(mask)) == {1, 6}
+        y, x = np.argwhere(mask == 6).mean(0) + 0.5
+        assert np.abs(np.array([x, y]) - row["landmarks"][NOSE]).max() < 0.5
+
+
+def test_a_face_whose_mask_cannot_be_used_is_rejected_by_name(folder, tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.png").write_bytes((folder / "a.png").read_bytes())
+    (tmp_path / "masks" / "d.png").write_bytes(encode_palette(np.zeros((150, 159), np.uint8)))
+    assert run(folder, "--masks", tmp_path / "masks").exit_code == EXIT_USER_ERROR
+    (tmp_path / "masks" / "d.png").write_bytes(encode_palette(np.zeros((150, 160), np.uint8)))
+    assert run(folder, "--masks", tmp_path / "masks").exit_code == EXIT_INCOMPLETE
+    rejects = read_rejects(tmp_path / "out")
+    assert "its mask: a colour PNG" in rejects["a.png"]
+    assert "its mask cannot be read" in rejects["b/c.jpg"]
+    assert "d.webp" not in rejects
 
 
 def test_gray_pictures_and_transparency_stay(folder):

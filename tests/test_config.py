@@ -49,6 +49,8 @@ def test_every_option_has_a_help_text_and_refuses_a_value_of_another_kind(key):
         ({"data.channels": 2}, "one of 1, 3"),
         ({"refiner.name": "unett"}, "'resnet', 'unet'"),
         ({"data.size": 65}, "use 64"),
+        ({"data.size": 8}, "must be auto, or between 16 and 1024"),
+        ({"data.size": "big"}, "not of type int"),
         ({"training.batch_size": 3}, "make it even"),
     ],
 )
@@ -82,6 +84,16 @@ def test_folders_are_saved_as_absolute_paths_and_an_empty_one_stays_empty(tmp_pa
     monkeypatch.chdir(tmp_path)
     options = load(values={"data.synthetic": "renders"}).data
     assert (options.synthetic, options.real) == (str(tmp_path / "renders"), "")
+
+
+@pytest.mark.parametrize("side, size", [(4, 16), (16, 16), (43, 40), (45, 48), (100, 96), (128, 128), (1024, 128)])
+def test_an_automatic_size_is_the_renders_own_within_the_budget_and_fits_the_networks(side, size):
+    config = load(values={"data.size": "auto"})
+    assert config == load() and config.data.size == 0, "auto is the default"
+    assert config.sized_for(side).data.size == size
+    keeper = load(values={"keeper.landmarks": 1}).sized_for(side).data.size
+    assert keeper % 16 == 0 and abs(keeper - size) <= 8
+    assert load(values={"data.size": size, "keeper.landmarks": 1 - size % 16 // 8}).data.size == size
 
 
 def test_a_resnet_of_no_stated_width_is_the_papers():

@@ -103,7 +103,7 @@ def cut(pixels: np.ndarray, square: Square, size: int) -> np.ndarray:
 
 
 def cut_labels(mask: np.ndarray, square: Square, size: int) -> np.ndarray:
-    """The same square of a mask, uint8 [h, w, c] to [size, size, c], by nearest pixels: no new label appears."""
+    """The same square of a mask, uint8 [h, w, ...] to [size, size, ...], by nearest pixels: no new label appears."""
     rows, columns = (
         np.clip(np.floor(start + (np.arange(size) + 0.5) * (square.side / size)), 0, extent - 1).astype(int)
         for start, extent in zip(square.corner[::-1], mask.shape, strict=False)

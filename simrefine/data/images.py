@@ -72,16 +72,29 @@ def read_picture(path: Path) -> Picture:
     Raises:
         ImageError: the file cannot be read, or see `decode_picture`.
     """
+    return decode_picture(_read_content(path))
+
+
+def read_sides(path: Path) -> tuple[int, int]:
+    """Both sides of a picture, px, the shorter one first, as its header states them: nothing is decoded.
+
+    Raises:
+        ImageError: the file cannot be read, or its header says that it cannot be used.
+    """
+    header = _read_header(_read_content(path))
+    return min(header.width, header.height), max(header.width, header.height)
+
+
+def _read_content(path: Path) -> bytes:
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):  # asked before opening: opening a pipe waits for its other end
             raise ImageError("not a regular file")
         if status.st_size > MAX_BYTES:
             raise ImageError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
-        content = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error
-    return decode_picture(content)
 
 
 def decode_picture(content: bytes) -> Picture:
@@ -149,15 +162,19 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 
 def fit_square(pixels: np.ndarray, size: int) -> np.ndarray:
     """The centred square of the short side, resized: uint8 [h, w, c] to uint8 [size, size, c]."""
-    height, width, channels = pixels.shape
+    height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[top : top + side, left : left + side]
-    if side == size:
-        return square
+    return resize(pixels[top : top + side, left : left + side], size, size)
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 or float32 [h, w, c] to [height, width, c] of the same type; both sides shrink or both grow."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
     # Area averages do not alias when shrinking; when growing they would show blocks.
-    method = cv2.INTER_AREA if size < side else cv2.INTER_CUBIC
-    return cv2.resize(square, (size, size), interpolation=method).reshape(size, size, channels)
+    method = cv2.INTER_AREA if height * width < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
+    return cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
 
 
 def shrink(images: np.ndarray, side: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, mov
 from simrefine.data.folders import REJECTS, Reject, list_folder, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture
 from simrefine.data.labels import read_labels
+from simrefine.data.masks import decode_mask, encode_mask
 from simrefine.data.points import check_inside
 from simrefine.errors import UserError
 from simrefine.files import publishing_folder, write_file
@@ -41,7 +42,7 @@ class Face:
         stated_width: width in px of the picture to which `points` and `square` refer; a picture of another size
             scales them. None: this very picture.
         fields: more for its line in annotations.jsonl.
-        read_mask: gives the bytes of a mask of the same size, to be cut out alike.
+        read_mask: gives the bytes of a part mask of the same size (see `masks.decode_mask`), to be cut out alike.
     """
 
     name: str
@@ -99,7 +100,8 @@ def prepare(
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Cuts faces out and writes them to `out`; masks go to the folder beside it whose name ends in "-masks".
+    """Cuts faces out and writes them to `out`; part masks go to the folder beside it whose name ends in "-masks", as
+    8-bit gray PNGs of class indices with the names of the crops.
 
     Args:
         faces: what to cut.
@@ -279,12 +281,9 @@ def _write_crop(
             row["landmarks"] = move_points(points, square, rules.size).round(2).tolist()
         row |= face.fields
         if contents[1] is not None:
-            mask = decode_picture(contents[1]).pixels
-            if mask.shape[:2] != (height, width):
-                raise ImageError(f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels, not {width} x {height}")
+            mask = _decode_mask(contents[1], height, width)
             row["mask"] = str(PurePosixPath("..", mask_folder.name, target))
-            mask = cut_labels(mask, square, rules.size)
-            write_file(mask_place / target, encode_picture(Picture(mask), target.suffix))
+            write_file(mask_place / target, encode_mask(cut_labels(mask, square, rules.size)))
         alpha = None if picture.alpha is None else cut(picture.alpha[..., None], square, rules.size)[..., 0]
         crop = Picture(cut(picture.pixels, square, rules.size), alpha)
         write_file(place / target, encode_picture(crop, target.suffix))
@@ -322,6 +321,17 @@ def _target(name: str) -> PurePosixPath | None:
     """A crop's path below the output folder; None for a name that leads out of it."""
     path = PurePosixPath(name)
     return None if path.is_absolute() or ".." in path.parts else path.with_suffix(".png")
+
+
+def _decode_mask(content: bytes, height: int, width: int) -> np.ndarray:
+    """The classes of a mask's pixels, uint8 [height, width]."""
+    try:
+        mask = decode_mask(content)
+    except ImageError as error:
+        raise ImageError(f"its mask: {error}") from error
+    if mask.shape != (height, width):
+        raise ImageError(f"its mask has {mask.shape[1]} x {mask.shape[0]} pixels, not {width} x {height}")
+    return mask
 
 
 def _read_mask(folder: Path, relative: PurePosixPath) -> bytes:

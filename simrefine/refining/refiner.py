@@ -1,32 +1,29 @@
 """A trained refiner as a function: uint8 faces in, uint8 faces out, of any size and number."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from simrefine import backend
 from simrefine.catalogue import REFINERS
-from simrefine.config import Config
-from simrefine.data.batches import Pile
-from simrefine.data.dressing import Dresser, PartLooks, PictureStyles, read_dresser, read_looks
-from simrefine.data.folders import list_folder
-from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed, to_uint8
-from simrefine.data.styles import read_styles
+from simrefine.data.images import resize, to_signed, to_uint8
 from simrefine.errors import UserError
 from simrefine.methods.state import assign
 from simrefine.models.networks import build_refiner
-from simrefine.models.parser import build_parser, parser_of
-from simrefine.training.inputs import spread
-from simrefine.training.published import PublishedRefiner, read_refiner
+from simrefine.refining.photographs import build_dresser
+from simrefine.refining.pictures import MAX_BATCH_PIXELS
+from simrefine.threads import in_batches
+from simrefine.training.published import read_refiner
 
-MAX_PHOTOGRAPHS = 2048  # in whose rooms faces are put, spread over the folder
-MEMORY_GIB = 4.0  # of photographs
-STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: enough for a mean and a covariance
+# At which scale a refiner works: that of its training, or each picture's own.
+SCALES = TRAINING, OWN = ("training", "own")
+MAX_ASPECT = 4  # sides of what can be a face crop; a longer strip stays at its own scale, or it could fill the memory
 
 
 class Refiner:
-    """A refiner loaded from `path`: call it on uint8 [n, h, w, channels], get the same shape refined.
+    """A refiner loaded from `path`: call it on uint8 [n, h, w, channels], get the same shape refined. See `load`.
 
     Attributes:
         channels: 1 or 3, what it was trained on.
@@ -35,59 +32,50 @@ class Refiner:
         dresser: what gives faces their colours, and where photographs are at hand their room.
         wants_photographs: it was trained on faces in photographs' rooms, and has none now.
         fingerprint: SHA-256 of its weights, and of what else decides the result where it is not its own: photographs,
-            seed.
+            style, seed, scale, and whether the network is left out.
     """
 
     def __init__(
         self,
         path: Path | str,
         precision: str = "float32",
+        *,
         style: Path | str | None = None,
-        seed: int = 0,
         photographs: Path | str | None = None,
+        seed: int = 0,
+        scale: str = TRAINING,
+        dressed_only: bool = False,
     ):
-        published = read_refiner(Path(path))
+        if scale not in SCALES:
+            raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
+        path = Path(path)
+        published = read_refiner(path)
         options, data = published.config.refiner, published.config.data
-        self.channels, self.size, self._seed = data.channels, data.size, seed
-        self.step, self.fingerprint = published.step, published.fingerprint
+        self.channels, self.size, self.step = data.channels, data.size, published.step
+        self._seed, self._scale, self._dressed_only = seed, scale, dressed_only
         backend.use_device()
-        self._stride, dtype = REFINERS[options.name].stride, backend.resolve_precision(precision)
+        dtype, self._stride = backend.resolve_precision(precision), REFINERS[options.name].stride
         network = build_refiner(options, data.channels, dtype, seed=0)
-        assign(network.variables, published.weights, Path(path))
+        assign(network.variables, published.weights, path)
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
-        self.dresser = self._build_dresser(Path(path), published, dtype, style, photographs)
+        sources = (source and Path(source) for source in (style, photographs))
+        self.dresser = build_dresser(path, published, dtype, *sources)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
-        if style is not None or seed or self.dresser.has_scenes:
-            looks = b"".join(values.tobytes() for values in self.dresser.arrays().values())
-            scenes = self.dresser.scenes.tobytes() if self.dresser.has_scenes else b""
-            parts = (self.fingerprint.encode(), looks, scenes, str(seed).encode())
-            self.fingerprint = hashlib.sha256(b"".join(parts)).hexdigest()
+        self.fingerprint = self._identify(published.fingerprint, style is not None)
 
-    def _build_dresser(self, path: Path, published: PublishedRefiner, dtype: str, style, photographs) -> Dresser:
-        """Its own colours; or those of `style`, or colours and rooms of `photographs`."""
-        config, parse = published.config, None
-        if published.parser:
-            parser = build_parser(config.data.channels, dtype, seed=0)
-            assign(parser.variables, published.parser, path)
-            parse = parser_of(parser)
-        if style is not None and not config.style.candidates:
-            raise UserError(f"{path} was trained without styles", "leave out --style, or train with style.candidates")
-        if photographs is not None and not config.parts.scene:
-            raise UserError(
-                f"{path} was not trained on faces in photographs' rooms", "leave out --photos, or name --style"
-            )
-        if photographs is None and style is None and config.parts.scene:
-            photographs = own_photographs(path)
-        if parse and (photographs or style) is not None:
-            images = read_photographs(Path(photographs or style), self.size, self.channels)
-            bank, scenes = read_looks(images, parse, scenes=photographs is not None)
-            return PartLooks(bank, config.parts.candidates, parse, scenes)
-        if style is not None:
-            return PictureStyles(read_style(Path(style), self.channels), config.style.candidates)
-        return read_dresser(published.looks, config, parse)
+    def _identify(self, weights: str, other_style: bool) -> str:
+        """The fingerprint, from that of the weights."""
+        differing = [f"seed {self._seed}".encode()] if self._seed else []
+        if other_style or self.dresser.has_scenes:
+            differing += [values.tobytes() for values in self.dresser.arrays().values()]
+        if self.dresser.has_scenes:
+            differing.append(self.dresser.scenes.tobytes())
+        differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
+        return hashlib.sha256(b"".join([weights.encode(), *differing])).hexdigest() if differing else weights
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid.
+        """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid. Pictures of another size than
+        those of the training are refined as `at_scale` has it, unless the scale is "own".
 
         A picture's result depends on its pixels alone, not on the pictures beside it.
 
@@ -102,11 +90,37 @@ class Refiner:
             )
         if not pictures.size:
             return pictures.copy()
-        height, width = pictures.shape[1:3]
         styled = self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
+        if self._dressed_only:
+            return to_uint8(styled)
+        refine = self._refine_padded
+        return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
+
+    def _refine_padded(self, styled: np.ndarray) -> np.ndarray:
+        """float32 [n, h, w, channels] to the same; the network gets sides that are multiples of its stride."""
+        height, width = styled.shape[1:3]
         down, right = -height % self._stride, -width % self._stride
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
-        return to_uint8(self._refine(padded))[:, :height, :width]
+        return np.asarray(self._refine(padded))[:, :height, :width]
+
+
+def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
+    """Refines pictures brought to the size of the training, where a face is as large as the network knows it, and adds
+    the change, brought to their own size, to the pictures: their sharp detail stays.
+
+    Args:
+        size: what the shorter side is brought to, px; the longer one follows.
+        refine: float32 [n, h, w, c] to the same.
+        pictures: float32 [n, h, w, c]. Where the shorter side is `size` already, the result is `refine(pictures)`.
+    """
+    height, width = pictures.shape[1:3]
+    shorter, longer = sorted((height, width))
+    if shorter == size or longer > MAX_ASPECT * shorter:
+        return refine(pictures)
+    sides = [round(side * size / shorter) for side in (height, width)]
+    scaled = np.stack([resize(picture, *sides) for picture in pictures])
+    refined = in_batches(refine, scaled, max(1, MAX_BATCH_PIXELS // (sides[0] * sides[1])))
+    return pictures + np.stack([resize(change, height, width) for change in refined - scaled])
 
 
 def load(
@@ -114,8 +128,10 @@ def load(
     precision: str = "float32",
     *,
     style: Path | str | None = None,
-    seed: int = 0,
     photographs: Path | str | None = None,
+    seed: int = 0,
+    scale: str = TRAINING,
+    dressed_only: bool = False,
 ) -> Refiner:
     """Loads a trained refiner from a run folder, or from the `refiner` folder of one.
 
@@ -124,56 +140,24 @@ def load(
         precision: "float32" gives the same pictures on every machine; "auto" or "bfloat16" may differ by a gray
             level and is several times faster where the hardware has bfloat16.
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
-        seed: the same face gets other colours with another seed, so that one render becomes many photographs.
         photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the
             run's own, while they are there. What comes out then holds parts of those photographs.
+        seed: the same face gets other colours with another seed, so that one render becomes many photographs.
+        scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
+            `at_scale`; "own" puts them through the network as they are.
+        dressed_only: give faces their colours and rooms and leave the network out: what it is given, to be held against
+            what it makes of that.
 
     Raises:
-        UserError: there is no refiner in it, or it is damaged or of another architecture; `style` holds no picture.
+        UserError: there is no refiner in it, or it is damaged or of another architecture; `style` or `photographs` hold
+            no picture.
     """
-    return Refiner(path, precision, style, seed, photographs)
-
-
-def own_photographs(path: Path) -> Path | None:
-    """The folder of photographs that the run at `path`, or around it, was trained on, while it is there."""
-    for config in (path / "config.toml", path.parent / "config.toml"):
-        if config.exists():
-            folder = Path(Config.load(config, environment={}).data.real)
-            return folder if folder.is_dir() else None
-    return None
-
-
-def read_photographs(path: Path, size: int, channels: int) -> np.ndarray:
-    """At most MAX_PHOTOGRAPHS of a folder, or a single picture, cropped and resized: uint8 [m, size, size, channels].
-
-    Raises:
-        UserError: it is missing, or holds no usable picture.
-    """
-    if not path.is_dir():
-        try:
-            return fit_square(to_channels(read_picture(path).pixels, channels), size)[None]
-        except ImageError as error:
-            raise UserError(f"{path} cannot be used: {error}", "name a photograph or a folder of them") from error
-    records = list_folder(path, what="folder of photographs").pictures
-    records = [records[place] for place in spread(len(records), MAX_PHOTOGRAPHS)]
-    pile = Pile(records, size, channels, memory_gib=MEMORY_GIB)
-    if not len(pile):
-        raise UserError(f"the folder {path} holds no usable picture", "name a folder of photographs")
-    return pile[np.arange(len(pile))]
-
-
-def read_style(path: Path, channels: int) -> np.ndarray:
-    """The colours of a photograph, or of all in a folder: [m, 1 + channels, channels].
-
-    Raises:
-        UserError: it is missing, or holds no usable picture.
-    """
-    if path.is_dir():
-        pile = Pile(list_folder(path, what="style folder").pictures, STYLE_SIZE, channels, memory_gib=1.0)
-        if not len(pile):
-            raise UserError(f"the style folder {path} holds no usable picture", "name a photograph or a folder of them")
-        return read_styles(to_signed(pile[np.arange(len(pile))]))
-    try:
-        return read_styles(to_signed(to_channels(read_picture(path).pixels, channels)[None]))
-    except ImageError as error:
-        raise UserError(f"the style picture {path} cannot be used: {error}", "name a photograph or a folder") from error
+    return Refiner(
+        path,
+        precision,
+        style=style,
+        photographs=photographs,
+        seed=seed,
+        scale=scale,
+        dressed_only=dressed_only,
+    )

@@ -1,6 +1,8 @@
 """What a training learns from, read from the user's folders: both piles and the label points."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,12 @@ import numpy as np
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces, read_faces
 from simrefine.data.folders import REJECTS, Listing, Reject, list_folder, write_rejects
+from simrefine.data.images import ImageError, read_sides
 from simrefine.data.points import mirror_order
 from simrefine.errors import UserError
 
+MAX_SIZED = 200  # renders of which the side is looked up
+REFERENCE_SIZE = 64  # px, to which the work of other sizes is compared
 SHOWN_REJECTS = 3
 
 
@@ -50,6 +55,42 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
                 "add pictures, or lower --batch-size",
             )
     return _with_points(faces["synthetic"], config, say), faces["real"]
+
+
+def resolve_size(config: Config, run: Path | None, say: Callable[[str], None]) -> Config:
+    """`config` with a number for `data.size`: where that is 0, the renders' own side (see `Config.sized_for`), which is
+    the median of the shorter sides of at most MAX_SIZED of them.
+
+    Args:
+        config: `data.synthetic` and `data.real` must be set.
+        run: a run to be resumed, which keeps its size; None for a new one.
+        say: called with a line on what was chosen.
+
+    Raises:
+        UserError: a folder is missing or given twice.
+    """
+    if config.data.size:
+        return config
+    if run and (run / "config.toml").exists():
+        size = Config.load(run / "config.toml", environment={}).data.size
+        return replace(config, data=replace(config.data, size=size))
+    records = _list_folders(config)["synthetic"].pictures
+    sides = []
+    for place in spread(len(records), MAX_SIZED):
+        with suppress(ImageError):  # `read_piles` reports it
+            sides.append(read_sides(records[place].path)[0])
+    side = int(np.median(sides)) if sides else REFERENCE_SIZE
+    config = config.sized_for(side)
+    size = config.data.size
+    whose = "the renders' own side" if size == side else f"the renders have {side}; --size names another"
+    # Pixels, not minutes: those depend on the machine.
+    work = (
+        ""
+        if size == REFERENCE_SIZE
+        else f"; about {(size / REFERENCE_SIZE) ** 2:.2g} times the work of {REFERENCE_SIZE}"
+    )
+    say(f"size        {size} px: {whose}{work}")
+    return config
 
 
 def spread(length: int, count: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from simrefine.training.dressing import prepare_dressing
 from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
-from simrefine.training.inputs import read_piles, spread
+from simrefine.training.inputs import read_piles, resolve_size, spread
 from simrefine.training.interruption import Interruption
 from simrefine.training.monitor import Monitor
 from simrefine.training.published import write_published
@@ -67,6 +67,7 @@ def train(
 
     say(f"run folder  {run}{'  (dry run: nothing is written)' if dry_run else ''}")
     say(f"device      {backend.describe_device()}, {dtype}")
+    config = resolve_size(config, run if resume else None, say)
     for line in config.to_lines():
         say(f"  {line}")
     if dry_run:

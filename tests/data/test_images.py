@@ -16,6 +16,7 @@ from simrefine.data.images import (
     encode_picture,
     fit_square,
     read_picture,
+    read_sides,
     to_channels,
     to_signed,
     to_uint8,
@@ -456,3 +457,13 @@ def test_fit_square_takes_the_centre(size, channels):
 def test_fit_square_averages_when_shrinking():
     board = (np.indices((64, 64)).sum(0) % 2 * 200).astype(np.uint8)[..., None]
     assert (fit_square(board, 32) == 100).all()
+
+
+@pytest.mark.parametrize("extension", sorted(images.EXTENSIONS))
+def test_sides_are_told_by_the_header_alone(tmp_path, extension, monkeypatch):
+    monkeypatch.setattr(images.cv2, "imdecode", None)
+    (tmp_path / "a").write_bytes(encoded(extension))
+    assert read_sides(tmp_path / "a") == (HEIGHT, WIDTH)
+    (tmp_path / "a").write_bytes(encoded(extension)[:20])
+    with pytest.raises(ImageError):
+        read_sides(tmp_path / "a")

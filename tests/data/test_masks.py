@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from drawn_faces import encode_palette
 
 from simrefine.data import images
 from simrefine.data.images import ImageError, Picture, encode_picture
@@ -47,11 +48,7 @@ def test_a_mask_is_read_as_its_indices_also_where_classes_share_a_colour(tmp_pat
 def test_filtered_rows_give_their_indices():
     # What OpenCV writes: each row as differences, which are to be undone before an index is an index.
     mask = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)).astype(np.uint8)
-    gray = encode_picture(Picture(mask[..., None]), ".png")
-    header, rest = bytearray(gray[16:29]), gray[33:]
-    header[9] = PALETTE
-    palette = chunk(b"PLTE", np.zeros((32, 3), np.uint8).tobytes())
-    content = gray[:8] + chunk(b"IHDR", bytes(header)) + palette + rest
+    content = encode_palette(mask)
     data = content[content.index(b"IDAT") + 4 :]
     assert set(zlib.decompressobj().decompress(data)[:: WIDTH + 1]) != {0}, "no row is filtered"
     np.testing.assert_array_equal(decode_mask(content), mask)

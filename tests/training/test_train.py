@@ -295,6 +295,31 @@ def test_the_log_begins_with_what_the_user_was_told(finished):
         assert text in log, text
 
 
+def test_an_automatic_size_becomes_the_renders_own_and_stands_in_the_run(tmp_path, capsys):
+    folder = write_pile(tmp_path / "synthetic", 6, size=24)
+    write_pile(folder / "more", 4, size=40)  # the median is of most, not the mean
+    piles = {
+        "data.synthetic": str(folder),
+        "data.real": str(write_pile(tmp_path / "real", 9, real=True, size=56)),
+    }
+    config = tiny(piles, data__size=0, training__steps=2)
+    train(config, tmp_path / "run")
+    assert "24 px: the renders' own side; about 0.14 times the work of 64" in " ".join(capsys.readouterr().out.split())
+    assert "size = 24  #" in (tmp_path / "run" / "config.toml").read_text()
+    assert read_refiner(tmp_path / "run").config.data.size == 24
+    # The run keeps its size, whatever has become of the renders since.
+    write_pile(folder / "large", 9, size=64)
+    longer = tiny(piles, data__size=0, training__steps=4)
+    assert train(longer, tmp_path / "run", resume=True, quiet=True).step == 4
+    assert read_refiner(tmp_path / "run").config.data.size == 24
+
+
+def test_a_dry_run_says_the_number_of_an_automatic_size(piles, tmp_path, capsys):
+    train(tiny(piles, data__size=0), tmp_path / "run", dry_run=True)
+    said = capsys.readouterr().out
+    assert "size        16 px: the renders' own side" in said and "size = 16," in said
+
+
 def test_a_dry_run_reports_and_writes_nothing(piles, tmp_path, capsys):
     train(tiny(piles), tmp_path / "run", dry_run=True)
     said = capsys.readouterr().out

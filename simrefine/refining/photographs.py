@@ -1,0 +1,107 @@
+"""What faces are dressed with when a folder is refined: the refiner's own colours, a user's style, or photographs in
+whose rooms they are put. In go a published refiner and paths; out comes a dresser (data/dressing.py)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from simrefine.config import Config
+from simrefine.data.batches import Pile
+from simrefine.data.dressing import Dresser, PartLooks, PictureStyles, read_dresser, read_looks
+from simrefine.data.folders import list_folder
+from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
+from simrefine.data.styles import read_styles
+from simrefine.errors import UserError
+from simrefine.methods.state import assign
+from simrefine.models.parser import build_parser, parser_of
+from simrefine.training.inputs import spread
+from simrefine.training.published import PublishedRefiner
+
+MAX_PHOTOGRAPHS = 2048  # in whose rooms faces are put, spread over the folder
+MEMORY_GIB = 4.0  # of photographs
+STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: enough for a mean and a covariance
+
+
+def build_dresser(
+    path: Path, published: PublishedRefiner, dtype: str, style: Path | None, photographs: Path | None
+) -> Dresser:
+    """The dresser of a refiner.
+
+    Args:
+        path: where the refiner is from.
+        published: what was found there.
+        dtype: the Keras dtype policy of the parser.
+        style: a photograph, or a folder of them, for their colours alone.
+        photographs: a folder of photographs for colours and rooms; None = the run's own, where it was trained so and
+            they are still there.
+
+    Raises:
+        UserError: the refiner was not trained for that; a path holds no usable picture.
+    """
+    config, parse = published.config, None
+    if published.parser:
+        parser = build_parser(config.data.channels, dtype, seed=0)
+        assign(parser.variables, published.parser, path)
+        parse = parser_of(parser)
+    if style is not None and not config.style.candidates:
+        raise UserError(f"{path} was trained without styles", "leave out --style, or train with style.candidates")
+    if photographs is not None and not config.parts.scene:
+        raise UserError(f"{path} was not trained on faces in photographs' rooms", "leave out --photos, or name --style")
+    if photographs is None and style is None and config.parts.scene:
+        photographs = own_photographs(path)
+    source = photographs or style
+    if parse and source:
+        bank, scenes = read_looks(read_photographs(source, config), parse, scenes=photographs is not None)
+        return PartLooks(bank, config.parts.candidates, parse, scenes)
+    if style is not None:
+        return PictureStyles(read_style(style, config.data.channels), config.style.candidates)
+    return read_dresser(published.looks, config, parse)
+
+
+def own_photographs(path: Path) -> Path | None:
+    """The folder of photographs that the run at `path`, or around it, was trained on, while it is there."""
+    for file in (path / "config.toml", path.parent / "config.toml"):
+        if file.exists():
+            folder = Path(Config.load(file, environment={}).data.real)
+            return folder if folder.is_dir() else None
+    return None
+
+
+def read_photographs(path: Path, config: Config) -> np.ndarray:
+    """At most MAX_PHOTOGRAPHS of a folder, or a single picture, as training has them: uint8 [m, size, size, channels].
+
+    Raises:
+        UserError: it is missing, or holds no usable picture.
+    """
+    size, channels = config.data.size, config.data.channels
+    if not path.is_dir():
+        return fit_square(_read_one(path, channels), size)[None]
+    records = list_folder(path, config.data.exclude, what="folder of photographs").pictures
+    return _read_all(path, [records[place] for place in spread(len(records), MAX_PHOTOGRAPHS)], size, channels)
+
+
+def read_style(path: Path, channels: int) -> np.ndarray:
+    """The colours of a photograph, or of all in a folder: [m, 1 + channels, channels].
+
+    Raises:
+        UserError: it is missing, or holds no usable picture.
+    """
+    if path.is_dir():
+        return read_styles(
+            to_signed(_read_all(path, list_folder(path, what="style folder").pictures, STYLE_SIZE, channels))
+        )
+    return read_styles(to_signed(_read_one(path, channels)[None]))
+
+
+def _read_all(path: Path, records, size: int, channels: int) -> np.ndarray:
+    pile = Pile(records, size, channels, MEMORY_GIB)
+    if not len(pile):
+        raise UserError(f"the style folder {path} holds no usable picture", "name a photograph or a folder of them")
+    return pile[np.arange(len(pile))]
+
+
+def _read_one(path: Path, channels: int) -> np.ndarray:
+    try:
+        return to_channels(read_picture(path).pixels, channels)
+    except ImageError as error:
+        raise UserError(f"the style picture {path} cannot be used: {error}", "name a photograph or a folder") from error

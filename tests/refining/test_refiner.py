@@ -1,0 +1,127 @@
+"""A refiner works at the scale it was trained at, whatever the size of the picture, and keeps what is finer."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tiny import SIZE, draw_face, tiny_config, tiny_inputs, write_pile
+
+import simrefine
+from simrefine.cli import main
+from simrefine.errors import EXIT_OK, EXIT_USER_ERROR, UserError
+from simrefine.methods.method import Published
+from simrefine.methods.simgan import SimGAN
+from simrefine.refining import refiner as refiner_module
+from simrefine.refining.refiner import at_scale, load
+from simrefine.training.frozen import Frozen
+from simrefine.training.published import write_published
+
+
+class Recording:
+    """A refiner of float pictures that adds a change, and remembers the shapes of its batches."""
+
+    def __init__(self, change=0.2):
+        self.change, self.shapes = change, []
+
+    def __call__(self, pictures):
+        self.shapes.append(pictures.shape[:3])
+        return pictures + np.asarray(self.change, np.float32)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A refiner of random weights, which changes every pixel."""
+    folder = tmp_path_factory.mktemp("run")
+    method = SimGAN(tiny_config(), tiny_inputs(), "float32", Frozen())
+    published = method.publish()
+    rng = np.random.default_rng(0)
+    arrays = {
+        name: rng.normal(0, 0.2, value.shape).astype(np.float32) if name != "styles" else value
+        for name, value in published.arrays.items()
+    }
+    write_published(folder / "refiner", Published(published.kind, published.options, arrays), step=4)
+    return folder
+
+
+def faces(size, count=2):
+    return np.stack([draw_face(np.random.default_rng(seed), size) for seed in range(count)])
+
+
+def noise(*shape):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "worked"),
+    [(64, 64, (16, 16)), (64, 96, (16, 24)), (96, 64, (24, 16)), (50, 61, (16, 20)), (8, 12, (16, 24))],
+)
+def test_pictures_are_refined_at_the_side_of_the_training_and_come_out_at_their_own(height, width, worked):
+    refine, pictures = Recording(), noise(2, height, width, 3)
+    result = at_scale(16, refine, pictures)
+    assert refine.shapes == [(2, *worked)] and result.dtype == np.float32
+    # The change reaches every pixel, and nothing of the picture is lost: its noise is finer than the training's pixels.
+    np.testing.assert_allclose(result, pictures + 0.2, atol=1e-6)
+
+
+def test_a_change_is_added_where_it_was_made():
+    pictures = noise(1, 64, 96, 1)
+    spot = np.zeros((1, 16, 24, 1), np.float32)
+    spot[0, 4, 18] = 1
+    change = at_scale(16, Recording(spot), pictures) - pictures
+    rows, columns = (np.indices((64, 96))[axis] + 0.5 for axis in (0, 1))
+    weight = change[0, ..., 0]
+    centre = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
+    np.testing.assert_allclose(centre, (4.5 * 4, 18.5 * 4), atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 23), (30, 16), (200, 20)])
+def test_pictures_of_the_trainings_side_and_strips_are_refined_as_they_are(shape):
+    # Near 0 a float32 has bits that taking the picture away and adding it again would round.
+    pictures, refined = noise(1, *shape, 3), 0.001 * noise(1, *shape, 3)[:, ::-1]
+    np.testing.assert_array_equal(at_scale(16, lambda seen: refined if seen is pictures else None, pictures), refined)
+
+
+def test_small_pictures_that_become_large_do_not_go_through_the_network_all_at_once(monkeypatch):
+    monkeypatch.setattr(refiner_module, "MAX_BATCH_PIXELS", 3 * 16 * 16)
+    refine = Recording()
+    at_scale(16, refine, noise(8, 4, 4, 3))
+    assert [shape[0] for shape in refine.shapes] == [3, 3, 2]
+
+
+def test_where_sizes_agree_the_scale_changes_nothing_and_elsewhere_it_does(run):
+    trainings, own = load(run), load(run, scale="own")
+    np.testing.assert_array_equal(trainings(faces(SIZE)), own(faces(SIZE)))
+    assert (trainings(faces(SIZE)) != faces(SIZE)).mean() > 0.9, "else this refiner could not tell"
+    large = faces(4 * SIZE)
+    assert trainings(large).shape == large.shape and trainings(large).dtype == np.uint8
+    assert (trainings(large) != own(large)).mean() > 0.5
+    np.testing.assert_array_equal(trainings(large)[1], trainings(large[1:])[0])
+
+
+def test_a_large_face_gets_the_change_of_the_same_face_at_the_size_of_the_training(run, tmp_path):
+    style = write_pile(tmp_path / "style", 1, real=True) / "000.png"  # one, as the large face would draw another
+    small = faces(SIZE)
+    large = small.repeat(4, axis=1).repeat(4, axis=2)
+
+    def likeness(scale):
+        refiner = load(run, style=style, scale=scale)
+        change, wanted = (refiner(each).astype(float) - each for each in (large, small))
+        means = change.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4))
+        return np.corrcoef(means.ravel(), wanted.ravel())[0, 1]
+
+    assert likeness("training") > 0.95 > 0.85 > likeness("own")
+
+
+def test_pictures_of_two_scales_are_not_mixed_in_one_folder(run, tmp_path):
+    write_pile(tmp_path / "large", 2, size=64)
+    command = ["refine", str(tmp_path / "large"), "--model", str(run), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == EXIT_OK and "its change was scaled" in " ".join(done.output.split()), done.output
+    done = CliRunner().invoke(main, [*command, "--scale", "own"])
+    assert done.exit_code == EXIT_USER_ERROR and "another refiner" in done.output
+    done = CliRunner().invoke(main, [*command, "--scale", "own", "--overwrite"])
+    assert done.exit_code == EXIT_OK and "scaled" not in done.output
+
+
+def test_an_unknown_scale_is_refused(run):
+    with pytest.raises(UserError, match="choose training or own"):
+        simrefine.load(run, scale="huge")
