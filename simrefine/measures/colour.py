@@ -1,5 +1,5 @@
-"""The complexion of a face: a colour picture and its 68 points in; the mean colour of its skin, whether that is a colour
-that skin has, and how far it moved out.
+"""The complexion of a face: a colour picture and its 68 points in; the mean colour of its skin, whether that is a
+colour that skin has, and how far it moved out.
 
 Colours are CIELAB of CIE 1976 under the white of D65, from sRGB (IEC 61966-2-1) by way of linear light: L* in 0..100,
 a* towards red, b* towards yellow. Distances are CIE76, Euclidean: about 2.3 is just noticeable (Mahy et al. 1994).

@@ -28,9 +28,17 @@ class Refiner:
         step: the training step its weights are from.
         styles: [m, 1 + channels, channels], the colours that faces are given first (see `data.styles.read_styles`).
         fingerprint: SHA-256 of its weights, and of styles and seed where they are not its own: what decides the result.
+            It is another where the network is left out.
     """
 
-    def __init__(self, path: Path | str, precision: str = "float32", style: Path | str | None = None, seed: int = 0):
+    def __init__(
+        self,
+        path: Path | str,
+        precision: str = "float32",
+        style: Path | str | None = None,
+        seed: int = 0,
+        dressed_only: bool = False,
+    ):
         published = read_refiner(Path(path))
         options, data = published.config.refiner, published.config.data
         self.channels, self.size = data.channels, data.size
@@ -45,6 +53,9 @@ class Refiner:
         if style is not None or seed:
             parts = self.fingerprint.encode() + self.styles.tobytes() + str(seed).encode()
             self.fingerprint = hashlib.sha256(parts).hexdigest()
+        self._dressed_only = dressed_only
+        if dressed_only:
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} dressed only".encode()).hexdigest()
         backend.use_device()
         self._stride = REFINERS[options.name].stride
         network = build_refiner(options, data.channels, backend.resolve_precision(precision), seed=0)
@@ -69,12 +80,21 @@ class Refiner:
             return pictures.copy()
         height, width = pictures.shape[1:3]
         styled = restyle_alone(to_signed(pictures), self.styles, self._candidates, self._seed)
+        if self._dressed_only:
+            return to_uint8(styled)
         down, right = -height % self._stride, -width % self._stride
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         return to_uint8(self._refine(padded))[:, :height, :width]
 
 
-def load(path: Path | str, precision: str = "float32", *, style: Path | str | None = None, seed: int = 0) -> Refiner:
+def load(
+    path: Path | str,
+    precision: str = "float32",
+    *,
+    style: Path | str | None = None,
+    seed: int = 0,
+    dressed_only: bool = False,
+) -> Refiner:
     """Loads a trained refiner from a run folder, or from the `refiner` folder of one.
 
     Args:
@@ -83,11 +103,13 @@ def load(path: Path | str, precision: str = "float32", *, style: Path | str | No
             level and is several times faster where the hardware has bfloat16.
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
         seed: the same face gets other colours with another seed, so that one render becomes many photographs.
+        dressed_only: give faces their colours and leave the network out: what it is given, to be held against what it
+            makes of that.
 
     Raises:
         UserError: there is no refiner in it, or it is damaged or of another architecture; `style` holds no picture.
     """
-    return Refiner(path, precision, style, seed)
+    return Refiner(path, precision, style, seed, dressed_only)
 
 
 def read_style(path: Path, channels: int) -> np.ndarray:

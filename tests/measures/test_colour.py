@@ -98,7 +98,7 @@ def test_the_typology_angle_is_that_of_its_formula():
 
 def test_what_became_of_a_complexion_is_said_in_distances_and_angles():
     raw = np.array([[60.0, 15, 15]] * 4)
-    turned = raw + [[0, 0, 0], [3, 4, 0], [0, 0, 0], [0, 0, 0]]
+    turned = raw + np.array([[0, 0, 0], [3, 4, 0], [0, 0, 0], [0, 0, 0]])
     turned[3] = np.nan
     refined = raw.copy()
     refined[:, 0] += 10
