@@ -330,8 +330,8 @@ def _complexion(complexion: dict) -> str:
         return ""
     caption = (
         "The mean colour of the skin between jaw and brows, without eyes and mouth. Tinted: skin has that "
-        "only in coloured or hardly any light. CIE76 and the individual typology angle (ITA) say how far it is from that of the "
-        "raw face." + (UNREFINED if _part(complexion, "unrefined") else "")
+        "only in coloured or hardly any light. CIE76 and the individual typology angle (ITA) say how far it is from "
+        "that of the raw face." + (UNREFINED if _part(complexion, "unrefined") else "")
     )
     head = ["Set", "Faces", "Tinted", "CIE76, median", "95th percentile", "ITA, degrees, median", "95th percentile"]
     return table(caption, head, rows)

@@ -30,7 +30,7 @@ def skin_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
 
     def inside(part: slice) -> np.ndarray:
         corners = cv2.convexHull(points[part].astype(np.float32))[:, 0]  # [m, 2], all turning one way
-        mask = np.ones((height, width), bool)
+        mask = np.full((height, width), cv2.contourArea(corners) > 0)  # a line or a point has no inside
         for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             mask &= (x1 - x0) * (y - y0) >= (y1 - y0) * (x - x0)
         return mask

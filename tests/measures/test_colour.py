@@ -63,6 +63,14 @@ def test_only_skin_counts_neither_eyes_nor_mouth_nor_what_is_around_the_face():
     assert mask[30, 32] and not mask[26, 24] and not mask[26, 40] and not mask[42, 32] and not mask[10, 32]
 
 
+def test_eyes_and_lips_that_are_closed_to_a_line_or_a_point_take_no_skin_away():
+    points = face_points()
+    shut = points.copy()
+    shut[36:42], shut[42:48, 1], shut[48:60, 1] = 24, 26, 42
+    widest = skin_mask(np.where(np.arange(68)[:, None] < 36, points, 5), SIZE, SIZE)
+    assert (skin_mask(shut, SIZE, SIZE) == widest).all() and widest.sum() > skin_mask(points, SIZE, SIZE).sum()
+
+
 def test_the_mean_is_taken_over_all_of_the_skin():
     face = painted()
     face[:, 32:] = np.where((face[:, 32:] == SKIN).all(-1, keepdims=True), np.uint8([120, 80, 60]), face[:, 32:])
