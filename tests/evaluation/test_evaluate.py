@@ -162,12 +162,21 @@ def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(fo
         seen.setdefault(len(seen), images)
         return formulas.sliced_wasserstein(images, *rest)
 
+    def stand_in(train, test, adaptation, seeds, progress):
+        seen.update(train)
+        score = {"mean": 1.0, "std": None, "gap_closed": None}
+        return {"unit": "NME", "sets": {name: {"error": score, "adapted": None} for name in train}}
+
     monkeypatch.setattr(realism, "sliced_wasserstein", look)
+    monkeypatch.setattr(module, "measure_usefulness", stand_in)
     result = evaluate(**arguments(folders, refined=None, model=run, **files, **test), seeds=1)
     for part in ("realism", "complexion"):
         assert set(result[part]) == {"raw", "unrefined", "refined", "real"}, part
     assert list(result["usefulness"]["sets"]) == ["raw", "colours only", "unrefined", "refined", "real"]
-    _, raw, unrefined, refined = seen.values()
+    raw, unrefined, refined = (seen[place] for place in (1, 2, 3))  # after the halves of the photographs
+    for name, images in (("raw", raw), ("unrefined", unrefined), ("refined", refined)):
+        np.testing.assert_array_equal(seen[name].images, images)
+        np.testing.assert_array_equal(seen[name].points, seen["raw"].points)
     styled = restyle_alone(to_signed(pictures(folders / "raw")), load(run).styles, 4, seed=0)
     np.testing.assert_allclose(unrefined, np.stack([fit_square(one, 16) for one in to_uint8(styled)]))
     assert (unrefined != raw).any() and (unrefined != refined).any()

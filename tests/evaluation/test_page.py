@@ -149,12 +149,8 @@ def test_whatever_was_evaluated_makes_a_sound_page(render, part):
     assert {link["href"][1:] for link in page.all("a")} == {section["id"] for section in page.all("section")}
     assert all(cell["scope"] in ("row", "col") for cell in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
-    shown = {"realism", "labels", "complexion", "usefulness", "curves", "everything"} | {
-        "inputs",
-        "config",
-        "versions",
-        "seconds",
-    }
+    shown = {"realism", "labels", "complexion", "usefulness", "curves", "everything"}
+    shown |= {"inputs", "config", "versions", "seconds"}
     assert bool(page.all("section")) == (part in shown)
 
 
