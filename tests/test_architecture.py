@@ -16,7 +16,7 @@ FLOW = [
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen
 LONGER = {  # and why
-    "evaluation/evaluate.py:evaluate": "46 of its lines name and describe its 18 arguments",
+    "evaluation/evaluate.py:evaluate": "48 of its lines name and describe its 18 arguments",
 }
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
