@@ -3,8 +3,8 @@
     python experiments/compare.py [RUN ...] --faces DIR --results FILE.json [--size 64] [--seeds 3]
 
 DIR holds synthetic/train, synthetic/val, real/train and real/val, each with annotations.jsonl. Measured as in `simrefine
-evaluate`, for what needs no training (raw, augmentation only, colour matching, the default's styles without a refiner,
-real) and for each RUN; with --with-raw also its refined faces and raw ones together. FILE.json keeps what was measured,
+evaluate`, for what needs no training (raw, colours only, real) and for each RUN, refined and unrefined (what its network
+is given); with --with-raw also its refined faces and raw ones together. FILE.json keeps what was measured,
 so that the next call adds to it.
 """
 
@@ -17,12 +17,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from simrefine.config import StyleOptions
 from simrefine.data.faces import Faces, read_faces
-from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.evaluation.adaptation import hold_out
-from simrefine.evaluation.baselines import augment_photometric, match_colours
+from simrefine.evaluation.baselines import match_colours
 from simrefine.evaluation.realism import two_sample_test
 from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
 from simrefine.measures.drift import measure_drift, summarise_drift
@@ -45,16 +42,9 @@ def evenly(faces: Faces, n: int) -> Faces:
 
 def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
     """What needs no training; uint8 [n, h, w, c] to the same."""
-
-    def dress(images: np.ndarray) -> np.ndarray:
-        styles = read_all_styles(photographs)
-        return to_uint8(restyle_alone(to_signed(images), styles, StyleOptions().candidates, seed=0))
-
     return {
         "raw": lambda images: images,
-        "augmentation only": lambda images: augment_photometric(images, 0),
-        "colour matching": lambda images: match_colours(images, photographs, 0),
-        "styles alone": dress,
+        "colours only": lambda images: match_colours(images, photographs, 0),
     }
 
 
@@ -122,7 +112,10 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
         measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
 
     def measure_run(run: Path) -> None:
-        refiner = load(run)
+        refiner, dresser = load(run), load(run, dressed_only=True)
+
+        def dress(images: np.ndarray) -> np.ndarray:
+            return in_batches(dresser, images, BATCH)
 
         def refine(images: np.ndarray) -> np.ndarray:
             return in_batches(refiner, images, BATCH)
@@ -130,6 +123,7 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
         def together() -> LabelledSet:
             return LabelledSet(np.concatenate([refine(raw.images), raw.images]), np.concatenate([raw.points] * 2))
 
+        measure_treatment(f"{run.name}, unrefined", dresser.fingerprint, dress)
         measure_treatment(run.name, refiner.fingerprint, refine)
         if with_raw:
             measure(f"{run.name} + raw", refiner.fingerprint, together, None)

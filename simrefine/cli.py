@@ -211,7 +211,12 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
 @click.option("--model", metavar="RUN", type=click.Path(path_type=Path), help="instead: the run that refines them")
 @click.option("--real", metavar="DIR", required=True, type=click.Path(path_type=Path), help="photographs")
 @click.option("--labels", metavar="FILE", type=click.Path(path_type=Path), help="labels of the rendered faces")
-@click.option("--real-labels", metavar="FILE", type=click.Path(path_type=Path), help="labels of the photographs")
+@click.option(
+    "--real-labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="labels of the photographs, which also judge those of refined faces",
+)
 @click.option("--test", metavar="DIR", type=click.Path(path_type=Path), help="labelled photographs of other people")
 @click.option("--test-labels", metavar="FILE", type=click.Path(path_type=Path), help="their labels")
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where the report goes")

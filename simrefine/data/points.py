@@ -12,6 +12,11 @@ import numpy as np
 
 from simrefine.errors import UserError
 
+# Of 68 points.
+OUTLINE = slice(0, 27)  # of the face: jaw and brows
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # as the picture shows them
+MOUTH = slice(48, 60)  # the outer line of the lips
+
 _MANY = 8  # pictures from which on an empty lower right half is no accident
 
 

@@ -13,12 +13,14 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from simrefine.config import Config
 from simrefine.data.batches import Pile
 from simrefine.data.faces import Faces, read_faces
 from simrefine.data.folders import list_folder
 from simrefine.errors import UserError
-from simrefine.evaluation.labels import measure_labels
+from simrefine.evaluation.labels import measure_complexion, measure_labels
 from simrefine.evaluation.page import Gallery, write_page
 from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism
 from simrefine.evaluation.usefulness import build_sets, measure_usefulness
@@ -29,6 +31,7 @@ from simrefine.methods.logged import Logged
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.places import COMPARE
 from simrefine.refining.refiner import Refiner, load
+from simrefine.training.landmarks import LabelledSet
 
 PARTS = ("realism", "labels", "usefulness")
 SEEDS = 3
@@ -62,9 +65,11 @@ def evaluate(
         out: where the results go.
         refined: folder of the same faces refined, with the same names. Instead:
         model: run folder of a training, whose refiner is applied to `raw` as `simrefine refine` does it; the report
-            then shows the run's curves and options.
+            then shows the run's curves and options, and beside refined faces the unrefined ones: what its network is
+            given.
         labels, real_labels, test_labels: label files of `raw`, `real` and `test` (see `data.labels.read_labels`); that
-            of `real` adds the row "real" to usefulness, the gap and label adaptation.
+            of `real` adds the row "real" to usefulness, the gap and label adaptation. A network trained on `real`, or
+            else on `test`, judges the labels of refined faces.
         test: labelled photographs of other people, for usefulness.
         parts: which of PARTS; None = all that the given folders allow.
         size: side of the square that all pictures are brought to, px; None = the model's, or the first raw picture's.
@@ -87,19 +92,22 @@ def evaluate(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
-    refiner = load(model) if model else None
-    size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
-    read = partial(read_faces, size=size, channels=refiner.channels if refiner else 3, memory_gib=MEMORY_GIB)
+    refiners = {"refined": load(model), "unrefined": load(model, dressed_only=True)} if model else {}
+    size = size or (refiners["refined"].size if model else _first_side(Path(raw), exclude))
+    channels = refiners["refined"].channels if model else 3
+    read = partial(read_faces, size=size, channels=channels, memory_gib=MEMORY_GIB)
     faces = {"raw": read(Path(raw), "raw", labels, exclude=exclude)}
     faces["real"] = read(Path(real), "real", real_labels, exclude=exclude)
-    if "usefulness" in parts:
+    if test and test_labels and {"labels", "usefulness"} & set(parts):
         faces["test"] = read(Path(test), "test", test_labels, exclude=exclude)
-    with _refined_folder(refined, refiner, faces["raw"], out, exclude, progress) as folder:
+    with _refined_folders(refined, refiners, faces["raw"], out, exclude, progress) as folders:
         # What `refine --compare` wrote beside the faces is not to be compared.
-        found = read(folder, "refined", exclude=(*exclude, str(COMPARE)))
+        found = {role: read(folder, role, exclude=(*exclude, str(COMPARE))) for role, folder in folders.items()}
         if model:
-            faces["raw"] = _without_rejected(faces["raw"], found)
-        faces["refined"] = _in_order_of(faces["raw"], found)
+            faces["raw"] = _without_rejected(faces["raw"], found["refined"])
+        faces |= {role: _in_order_of(faces["raw"], one) for role, one in found.items()}
+        if model and np.array_equal(faces["unrefined"].images, faces["raw"].images):
+            del faces["unrefined"]  # trained without styles: nothing is done to raw faces but by the network
         seconds = {"reading": time.monotonic() - started}
         measured = _measure(parts, faces, weights, seeds, seconds, progress)
         result = _put_together(measured, faces, model, note, seconds)
@@ -168,22 +176,28 @@ def _first_side(folder: Path, exclude: Sequence[str]) -> int:
 
 
 @contextmanager
-def _refined_folder(
-    refined: Path | str | None, refiner: Refiner | None, raw: Faces, out: Path, exclude: Sequence[str], progress
-) -> Iterator[Path]:
-    """The folder of refined faces: the one that is given, or a temporary one in `out` that `refiner` fills, so that
-    the very pictures are measured that `simrefine refine` would write."""
-    if refiner is None:
-        yield Path(refined)
+def _refined_folders(
+    refined: Path | str | None, refiners: Mapping[str, Refiner], raw: Faces, out: Path, exclude: Sequence[str], progress
+) -> Iterator[dict[str, Path]]:
+    """The folders of refined faces, by role: the one that is given, or temporary ones in `out` that the `refiners`
+    fill, so that the very pictures are measured that `simrefine refine` would write."""
+    if not refiners:
+        yield {"refined": Path(refined)}
         return
-    folder = out / f"{TEMPORARY_PREFIX}refined"
-    shutil.rmtree(folder, ignore_errors=True)  # of an evaluation that was killed
+    folders = {role: out / f"{TEMPORARY_PREFIX}{role}" for role in refiners}
+
+    def clean() -> None:
+        for folder in folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    clean()  # after an evaluation that was killed
     try:
         progress(f"refining {len(raw)} faces")
-        refine_folder(refiner, raw.folder, folder, exclude=exclude)
-        yield folder
+        for role, refiner in refiners.items():
+            refine_folder(refiner, raw.folder, folders[role], exclude=exclude)
+        yield folders
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        clean()
 
 
 def _without_rejected(raw: Faces, refined: Faces) -> Faces:
@@ -218,16 +232,16 @@ def _measure(
 ) -> dict:
     """The parts of evaluation.json that were asked for; how long each took is added to `seconds`."""
     measures = {
-        "realism": lambda: _measure_realism(faces, weights),
+        "realism": lambda: {"realism": _measure_realism(faces, weights)},
         "labels": lambda: _measure_labels(faces),
-        "usefulness": lambda: _measure_usefulness(faces, seeds, progress),
+        "usefulness": lambda: {"usefulness": _measure_usefulness(faces, seeds, progress)},
     }
     measured = {}
     for part in PARTS:
         if part in parts:
             progress(part)
             began = time.monotonic()
-            measured[part] = measures[part]()
+            measured |= measures[part]()
             seconds[part] = time.monotonic() - began
     return measured
 
@@ -235,6 +249,7 @@ def _measure(
 def _measure_realism(faces: Mapping[str, Faces], weights: str | None) -> dict:
     return measure_realism(
         *(faces[role].images for role in ("raw", "refined", "real")),
+        unrefined=faces["unrefined"].images if "unrefined" in faces else None,
         parts=(*PARTS_WITHOUT_WEIGHTS, *(("fid", "kid") if weights else ())),
         groups_synthetic=faces["raw"].groups,
         groups_real=faces["real"].groups,
@@ -243,8 +258,14 @@ def _measure_realism(faces: Mapping[str, Faces], weights: str | None) -> dict:
 
 
 def _measure_labels(faces: Mapping[str, Faces]) -> dict:
-    raw = faces["raw"]
-    return measure_labels(raw.images, faces["refined"].images, raw.points, raw.names)
+    """ "labels", and "complexion" where it can be told."""
+    raw, real = faces["raw"], faces["real"]
+    labelled = [faces[role] for role in ("real", "test") if role in faces and faces[role].points is not None]
+    photographs = LabelledSet(labelled[0].images, labelled[0].points) if labelled else None
+    labels = measure_labels(raw.images, faces["refined"].images, raw.points, raw.names, photographs)
+    treated = {role: faces[role].images for role in ("raw", "unrefined", "refined") if role in faces}
+    complexion = measure_complexion(treated, raw.points, (real.images, real.points))
+    return {"labels": labels} | ({} if complexion is None else {"complexion": complexion})
 
 
 def _measure_usefulness(faces: Mapping[str, Faces], seeds: int, progress: Callable[[str], None]) -> dict:

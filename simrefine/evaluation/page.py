@@ -37,6 +37,8 @@ from simrefine.training.montage import DIFFERENCE_GAIN, difference
 GALLERY_FACES = 12  # at most, evenly spread over what is given
 MAX_PNG_SIDE = 128  # px; larger pictures become JPEG, or the page would weigh tens of megabytes
 TILE_SIDE = 256  # px; smaller pictures are enlarged with visible pixels, as smoothing would hide what was refined
+# What closes the captions of tables that have such a row or column.
+UNREFINED = " Unrefined: faces as the refiner's network receives them, in their new colours, without the network."
 SAME = 0.01  # a distance that changed by a smaller share is called unchanged
 
 _MARKS = {  # paths in a 32 x 32 disc
@@ -92,6 +94,7 @@ def _body(result: dict, gallery: Gallery | None, sign: str) -> str:
         ("faces", "Faces", "before and after", _faces(gallery)),
         ("realism", "Realism", "are the refined faces more like photographs?", _realism(_part(result, "realism"))),
         ("labels", "Labels", "do they still hold?", _labels(_part(result, "labels"), gallery)),
+        ("complexion", "Complexion", "is skin still its own?", _complexion(_part(result, "complexion"))),
         ("usefulness", "Usefulness", "what does a network learn from them?", _usefulness(_part(result, "usefulness"))),
         ("training", "Training", "how did the run go?", _training(result)),
         ("setup", "Setup", "what was evaluated, and with what?", _setup(result)),
@@ -130,7 +133,12 @@ def _verdict(verdict: dict, sign: str) -> str:
 
 
 def _cards(result: dict) -> str:
-    parts = ((_realism_cards, "realism"), (_label_cards, "labels"), (_usefulness_cards, "usefulness"))
+    parts = (
+        (_realism_cards, "realism"),
+        (_label_cards, "labels"),
+        (_complexion_cards, "complexion"),
+        (_usefulness_cards, "usefulness"),
+    )
     items = "".join(
         f'<li><p class="label">{label}</p><p class="value">{value}</p><p class="note">{note}</p></li>'
         for cards, name in parts
@@ -163,6 +171,14 @@ def _label_cards(labels: dict) -> Iterator[tuple[str, str, str]]:
         yield "Labels moved by", f"{number(labels['percent_median'])}<small>{PERCENT}</small>", note
 
 
+def _complexion_cards(complexion: dict) -> Iterator[tuple[str, str, str]]:
+    raw, refined = _part(complexion, "raw"), _part(complexion, "refined")
+    moved = _part(refined, "distance").get("median")
+    if is_number(moved):
+        note = f"CIE76, median; tinted: {_percent(refined.get('tinted'))}, raw {_percent(raw.get('tinted'))}"
+        yield "Complexions moved by", number(moved), note
+
+
 def _usefulness_cards(usefulness: dict) -> Iterator[tuple[str, str, str]]:
     sets = _part(usefulness, "sets")
     error, error_raw = (_part(_part(sets, name), "error") for name in ("refined", "raw"))
@@ -172,6 +188,9 @@ def _usefulness_cards(usefulness: dict) -> Iterator[tuple[str, str, str]]:
     closed = error.get("gap_closed")
     if is_number(closed):
         note = "of the way from training on raw to training on real"
+        alone = _part(_part(sets, "unrefined"), "error").get("gap_closed")
+        if is_number(alone):
+            note += f"; {share(alone)} without the network"
         adapted = _part(_part(sets, "refined"), "adapted").get("gap_closed")
         if is_number(adapted):
             note += f"; {share(adapted)} with adapted labels"
@@ -227,23 +246,25 @@ def _tile(gallery: Gallery, index: int, caption: str) -> str:
 
 
 def _realism(realism: dict) -> str:
-    raw, refined, real = (_part(realism, name) for name in ("raw", "refined", "real"))
+    names = ["raw", *(["unrefined"] if _part(realism, "unrefined") else []), "refined"]
+    sets, real = [_part(realism, name) for name in names], _part(realism, "real")
 
     def named(part: str, label: Callable[[str], str], aim: Any = None) -> list[list[str]]:
-        """The rows of the numbers that raw and refined have by name under `part`, beside those of real."""
-        before, after, goals = (_part(numbers, part) for numbers in (raw, refined, real))
-        names = dict.fromkeys([*before, *after])
-        return [_compared(label(name), before.get(name), after.get(name), goals.get(name), aim=aim) for name in names]
+        """The rows of the numbers that the sets have by name under `part`, beside those of real."""
+        measured, goals = [_part(numbers, part) for numbers in sets], _part(real, part)
+        keys = dict.fromkeys(key for numbers in measured for key in numbers)
+        return [_compared(label(key), [one.get(key) for one in measured], goals.get(key), aim=aim) for key in keys]
 
-    aucs, kids = ([_part(numbers, name) or None for numbers in (raw, refined)] for name in ("auc", "kid"))
-    colour_gaps = (_part(numbers, "gap").get("colour_gap") for numbers in (raw, refined))
+    aucs, kids = ([_part(numbers, name) or None for numbers in sets] for name in ("auc", "kid"))
+    fids = [numbers.get("fid") for numbers in sets]
+    colour_gaps = [_part(numbers, "gap").get("colour_gap") for numbers in sets]
     rows = [
         # A distance can always be less: what halves of real faces are apart is shown, but is no aim to stop at.
         *named("swd", lambda name: f"SWD, {name} px" if name.isdigit() else f"SWD, {text(name)}", aim=0),
-        _compared("AUC of a classifier", *aucs, 0.5, _auc, lambda test: test.get("auc")),
-        _compared("FID", raw.get("fid"), refined.get("fid"), 0),
-        _compared("KID", *kids, 0, spread, lambda kid: kid.get("mean")),
-        _compared("Colour gap, gray levels", *colour_gaps, 0),
+        _compared("AUC of a classifier", aucs, 0.5, _auc, lambda test: test.get("auc")),
+        _compared("FID", fids, 0),
+        _compared("KID", kids, 0, spread, lambda kid: kid.get("mean")),
+        _compared("Colour gap, gray levels", colour_gaps, 0),
         *named("statistics", words),
     ]
     rows = [row for row in rows if row]
@@ -253,8 +274,8 @@ def _realism(realism: dict) -> str:
         "Distances to the photographs, then statistics of the pictures. SWD is the sliced Wasserstein distance of "
         "patches at each scale; under real stands what two halves of the photographs are apart. "
         "The last column compares the way to real, or to the ideal, with that of raw."
-    )
-    return table(caption, ["Measure", "Raw", "Refined", "Real, ideal", "Refined is"], rows)
+    ) + (UNREFINED if len(sets) > 2 else "")
+    return table(caption, ["Measure", *map(words, names), "Real, ideal", "Refined is"], rows)
 
 
 def _labels(labels: dict, gallery: Gallery | None) -> str:
@@ -263,7 +284,6 @@ def _labels(labels: dict, gallery: Gallery | None) -> str:
     for label, median, p95 in (
         (f"Displacement, % of the {unit}", "percent_median", "percent_p95"),
         ("Displacement, pixels", "pixels_median", "pixels_p95"),
-        (f"Shift of a network's predictions, % of the {unit}", "predicted_percent_median", "predicted_percent_p95"),
         ("Edge agreement, 1 is perfect", "edge_agreement_median", None),
     ):
         if labels.get(median) is not None or labels.get(p95) is not None:
@@ -272,6 +292,7 @@ def _labels(labels: dict, gallery: Gallery | None) -> str:
     if rows:
         caption = "How far the picture moved between raw and refined at the label points."
         moved = table(caption, ["Measure", "Median", "95th percentile"], rows)
+    moved += _network(_part(labels, "network"), unit)
     worst = ""
     if gallery is not None and gallery.worst:
         tiles = (
@@ -283,6 +304,37 @@ def _labels(labels: dict, gallery: Gallery | None) -> str:
         names = [[f'<span class="name">{text(name)}</span>', number(percent)] for name, percent in labels["worst"]]
         worst = table("Faces by displacement.", ["Face", f"% of the {unit}"], names)
     return moved + (f"\n<h3>Where labels drifted most, % of the {unit}</h3>\n{worst}" if worst else "")
+
+
+def _network(network: dict, unit: str) -> str:
+    if not network:
+        return ""
+    caption = (
+        f"A network that learnt from {number(network.get('photographs'))} labelled photographs: its error against the "
+        f"labels of the renders, and how far its predictions move, % of the {unit}."
+    )
+    keys = ("raw", "refined", "ratio", "drift_median", "drift_p95")
+    head = ["", "Raw", "Refined", "Refined / raw", "Shift, median", "Shift, 95th percentile"]
+    return table(caption, head, [["Error", *(number(network.get(key)) for key in keys)]])
+
+
+def _complexion(complexion: dict) -> str:
+    rows = []
+    for name in ("raw", "unrefined", "refined", "real"):
+        if colours := _part(complexion, name):
+            moved, turned = _part(colours, "distance"), _part(colours, "ita_change")
+            cells = [values.get(key) for values in (moved, turned) for key in ("median", "p95")]
+            shown = (number(cell) if is_number(cell) else "" for cell in cells)
+            rows.append([words(name), number(colours.get("faces")), _percent(colours.get("tinted")), *shown])
+    if not rows:
+        return ""
+    caption = (
+        "The mean colour of the skin between jaw and brows, without eyes and mouth. Tinted: skin has that "
+        "only in coloured or hardly any light. CIE76 and the individual typology angle (ITA) say how far it is from "
+        "that of the raw face." + (UNREFINED if _part(complexion, "unrefined") else "")
+    )
+    head = ["Set", "Faces", "Tinted", "CIE76, median", "95th percentile", "ITA, degrees, median", "95th percentile"]
+    return table(caption, head, rows)
 
 
 def _usefulness(usefulness: dict) -> str:
@@ -304,7 +356,8 @@ def _usefulness(usefulness: dict) -> str:
     caption = (
         f"{text(usefulness.get('unit', 'Error'))}, on real faces that no network was trained on: lower is better. "
         + (f"Mean ± standard deviation over {len(seeds)} seeds. " if seeds else "Mean ± standard deviation. ")
-        + "Gap closed: the share of the way from raw to real."
+        + "Gap closed: the share of the way from raw to real. Every training changes light, colour, blur and noise at "
+        "random." + (UNREFINED if "unrefined" in sets else "")
     )
     rows = [[text(name), *cells] for name, *cells in zip(sets, *(cells for _, cells in columns), strict=True)]
     return table(caption, ["Trained on", *(title for title, _ in columns)], rows)
@@ -350,6 +403,11 @@ def _part(container: Mapping, name: str) -> dict:
     return part if isinstance(part, dict) else {}
 
 
+def _percent(part: Any) -> str:
+    """A share, 1 for all, in percent with three digits."""
+    return f"{number(100.0 * part)}{PERCENT}" if is_number(part) else DASH
+
+
 def _auc(test: Mapping) -> str:
     bounds = interval(test)
     return number(test.get("auc")) + (f" <small>({bounds})</small>" if bounds else "")
@@ -384,20 +442,21 @@ def _distance(value: Any, goal: Any) -> float | None:
 
 def _compared(
     label: str,
-    raw: Any,
-    refined: Any,
+    measured: Sequence[Any],
     goal: Any,
     show: Callable[[Any], str] = number,
     centre: Callable[[Any], Any] = lambda value: value,
     aim: Any = None,
 ) -> list[str]:
-    """One row of the table of realism, or [] if there is nothing to show. `aim` is what is best, if not `goal`."""
+    """One row of the table of realism, or [] if there is nothing to show. The first that was measured is raw, the last
+    refined; `aim` is what is best, if not `goal`."""
+    raw, *_, refined = measured
     if raw is None and refined is None:
         return []
     nearer = DASH
     if raw is not None and refined is not None:
         nearer = _nearer(centre(raw), centre(refined), goal if aim is None else aim)
-    return [label, *(DASH if value is None else show(value) for value in (raw, refined)), number(goal), nearer]
+    return [label, *(DASH if value is None else show(value) for value in measured), number(goal), nearer]
 
 
 # ---- the file

@@ -69,6 +69,7 @@ def measure_realism(
     refined: np.ndarray,
     real: np.ndarray,
     *,
+    unrefined: np.ndarray | None = None,
     parts: Sequence[str] = PARTS_WITHOUT_WEIGHTS,
     groups_synthetic: Sequence[Hashable] | None = None,
     groups_real: Sequence[Hashable] | None = None,
@@ -76,29 +77,30 @@ def measure_realism(
     seed: int = 0,
     precision: str = "auto",
 ) -> dict:
-    """All the numbers of raw against real and refined against real, ready for JSON.
+    """All the numbers of raw and refined against real, ready for JSON.
 
     Args:
         raw, refined, real: uint8 [n, h, w, c]; the n-th raw and refined picture show the same face.
+        unrefined: the same faces as the refiner's network is given them, or None.
         parts: which of PARTS to measure.
         groups_synthetic, groups_real: who or what clip each picture shows, see `two_sample_test`.
         weights: see `inception_features`.
 
     Returns:
-        {"raw": {...}, "refined": {...}, "real": {...}}. "raw" and "refined" hold, for each part asked for,
-        "swd" {side of the level in px: distance x 1e3, ..., "mean"}, "statistics" and their "gap" to real, "auc"
-        (the fields of TwoSample), "fid", "kid" {"mean", "std"}. "real" holds "statistics", and as "swd" the
-        distance between two halves of the photographs: what pictures that are real but of others get.
+        {"raw": {...}, "refined": {...}, "real": {...}}, and "unrefined" where it is given. All but "real" hold, for
+        each part asked for, "swd" {side of the level in px: distance x 1e3, ..., "mean"}, "statistics" and their "gap"
+        to real, "auc" (the fields of TwoSample), "fid", "kid" {"mean", "std"}. "real" holds "statistics", and as "swd"
+        the distance between two halves of the photographs: what pictures that are real but of others get.
 
     Raises:
         UserError: an unknown part, sets of different shapes or too small for a part, no Inception weights.
     """
     _check_parts(parts)
+    measured = {"raw": raw} | ({} if unrefined is None else {"unrefined": unrefined}) | {"refined": refined}
     for part in parts:
-        for images, name in ((raw, "raw"), (refined, "refined"), (real, "real")):
+        for name, images in (measured | {"real": real}).items():
             check_enough(images, MIN_IMAGES[part], f"the {name} set, for {part}")
-    result: dict[str, dict] = {"raw": {}, "refined": {}, "real": {}}
-    measured = {"raw": raw, "refined": refined}
+    result: dict[str, dict] = {name: {} for name in (*measured, "real")}
     if "swd" in parts:
         result["real"] |= _distance_of_halves(real, groups_real, seed)
     if "statistics" in parts:

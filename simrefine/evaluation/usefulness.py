@@ -15,7 +15,7 @@ from simrefine.data.faces import Faces
 from simrefine.data.points import interocular
 from simrefine.errors import UserError
 from simrefine.evaluation.adaptation import FEWEST_ADAPTATION, fit_adaptation, hold_out
-from simrefine.evaluation.baselines import augment_photometric, match_and_degrade, match_colours
+from simrefine.evaluation.baselines import match_colours
 from simrefine.measures.landmarks import nme
 from simrefine.training.landmarks import (
     BATCH_SIZE,
@@ -39,30 +39,27 @@ class Sets(NamedTuple):
 
 
 def build_sets(faces: Mapping[str, Faces]) -> Sets:
-    """The sets to compare: raw and refined faces, what needs no training, and photographs where they are labelled.
+    """The sets to compare: raw and refined faces, what needs no training, and photographs where they are labelled. All
+    get the same strong augmentation of light, colour and sharpness in training, so no row is worth what that alone is.
 
     Args:
-        faces: "raw" and "test", both labelled; "refined", in the order of raw, whose labels count for it; and "real",
-            of which some make the set for label adaptation where it has points.
+        faces: "raw" and "test", both labelled; "refined" and, where there is one, "unrefined" (what the refiner's
+            network is given), in the order of raw, whose labels count for them; and "real", of which some make the set
+            for label adaptation where it has points.
 
     Raises:
         UserError: too few photographs to take some of them for label adaptation.
     """
-    raw, refined, real = (faces[name].images for name in ("raw", "refined", "real"))
+    raw, real = faces["raw"].images, faces["real"].images
     coded = _class_codes(faces)
 
-    def labelled(images: np.ndarray, like: str, repeat: int = 1) -> LabelledSet:
-        if coded:
-            return LabelledSet(images, classes=np.tile(coded[like], repeat))
-        return LabelledSet(images, np.tile(faces[like].points, (repeat, 1, 1)))
+    def labelled(images: np.ndarray, like: str) -> LabelledSet:
+        return LabelledSet(images, classes=coded[like]) if coded else LabelledSet(images, faces[like].points)
 
     train = {
         "raw": labelled(raw, "raw"),
-        "colour matching": labelled(match_colours(raw, real, seed=0), "raw"),
-        "augmentation only": labelled(augment_photometric(raw, seed=0), "raw"),
-        "colour matching + augmentation": labelled(match_and_degrade(raw, real, seed=0), "raw"),
-        "refined": labelled(refined, "raw"),
-        "refined + raw": labelled(np.concatenate([refined, raw]), "raw", repeat=2),
+        "colours only": labelled(match_colours(raw, real, seed=0), "raw"),
+        **{name: labelled(faces[name].images, "raw") for name in ("unrefined", "refined") if name in faces},
     }
     adaptation = None
     if faces["real"].labelled:

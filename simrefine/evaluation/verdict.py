@@ -8,6 +8,16 @@ import numpy as np
 # distance of a face crop is about a third of its side; a grid, which is what stands in for labels, measures twice the
 # noise of label points, as some of it lies on plain places.
 DISPLACEMENT_LIMITS = {"inter-ocular distance": (1.0, 3.0), "image side": (0.7, 2.0)}
+# (Refined error) / (raw error) of a network that learnt from labelled photographs. At 64 px, all of a face moved by
+# half a pixel gives 1.08 and by a whole one 1.18, so this is about a fifth of a pixel. Matched colours alone measure
+# 1.03 and with blur, noise and JPEG 1.06, though nothing moves: a picture can be harder without its labels being wrong.
+# Hence a larger ratio warns, and only the flow decides.
+NETWORK_LIMIT = 1.03
+# Medians: where complexions move by more, they are no label to train on. Of CIE76 2.3 is just noticeable, and ITA's
+# classes are 10 to 38 degrees wide.
+COMPLEXION_LIMITS = (5.0, 6.0)  # CIE76, degrees of ITA
+# Shares of the faces: raw ones that are tinted stay so, and one in a hundred beyond them is chance.
+TINTED_LEAST, TINTED_BEYOND_RAW = 0.02, 0.01
 SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
 
 _OPENINGS = {
@@ -23,10 +33,12 @@ def reach_verdict(result: Mapping) -> dict:
     The order of the arguments: labels that moved (see DISPLACEMENT_LIMITS) spoil everything; then a trained network's
     error on photographs decides, if it changed by more than its spread over the seeds; without that measurement,
     refined faces must be nearer by sliced Wasserstein distance, by SWD_NOISE at least, and harder to tell from
-    photographs, by an AUC below the interval of the raw faces'.
+    photographs, by an AUC below the interval of the raw faces'. What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS,
+    TINTED_LEAST) decides nothing and is said right after what does.
 
     Args:
-        result: the parts "usefulness", "realism" and "labels" of evaluation.json, those that were measured.
+        result: the parts "usefulness", "realism", "labels" and "complexion" of evaluation.json, those that were
+            measured.
 
     Returns:
         "helped", "sentence", and "reasons": the other sentences, in the order of their weight.
@@ -49,6 +61,9 @@ def reach_verdict(result: Mapping) -> dict:
         else:  # what decides comes first
             verdicts.append(False)
             reasons.insert(0, text)
+    warnings, others = _judge_in_passing(result)
+    reasons[1:1] = warnings
+    reasons += others
     helped = None if not verdicts else False if False in verdicts else True if all(verdicts) else None
     first, *others = reasons or ["Nothing was measured."]
     return {"helped": helped, "sentence": _OPENINGS[helped] + first[0].lower() + first[1:], "reasons": others}
@@ -66,8 +81,22 @@ def _judge_usefulness(useful: Mapping) -> tuple[bool | None, str]:
     return (
         verdict,
         f"A network trained on refined faces errs by {after['mean']:.2f} instead of {before['mean']:.2f} "
-        f"({useful['unit']}) on photographs{adapted}{closed}; the spread over seeds is {spread:.2f}.",
+        f"({useful['unit']}) on photographs{adapted}{closed}; the spread over seeds is {spread:.2f}."
+        + _usefulness_in_parts(useful["sets"], key),
     )
+
+
+def _usefulness_in_parts(sets: Mapping, key: str) -> str:
+    """What of the gain is the network's: faces as it receives them, in their new colours, are worth something alone."""
+    if not sets.get("unrefined"):
+        return ""
+    alone, refined = sets["unrefined"][key], sets["refined"][key]
+    text = f" On faces as the refiner's network receives them, without it, the error is {alone['mean']:.2f}"
+    closed, both = alone.get("gap_closed"), refined.get("gap_closed")
+    if closed is None or both is None:
+        return f"{text}: the network takes {alone['mean'] - refined['mean']:+.2f} off it."
+    added = round(100 * both) - round(100 * closed)  # of what is printed
+    return f"{text}: {100 * closed:.0f} % of the gap are closed by that alone, and the network adds {added:+d} points."
 
 
 def _judge_realism(realism: Mapping) -> tuple[bool | None, str]:
@@ -79,8 +108,25 @@ def _judge_realism(realism: Mapping) -> tuple[bool | None, str]:
     return (
         True if all(nearer) else False if any(farther) and not any(nearer) else None,
         f"The sliced Wasserstein distance to photographs went from {swd[0]:.1f} to {swd[1]:.1f}, and a classifier "
-        f"tells faces from photographs with an AUC of {auc[1]:.3f} instead of {auc[0]:.3f}.",
+        f"tells faces from photographs with an AUC of {auc[1]:.3f} instead of {auc[0]:.3f}."
+        + _realism_in_parts(realism),
     )
+
+
+def _realism_in_parts(realism: Mapping) -> str:
+    """What of the way to photographs is the network's."""
+    if not realism.get("unrefined"):
+        return ""
+    alone = realism["unrefined"]
+    before, given, after = (realism[name]["swd"]["mean"] for name in ("raw", "unrefined", "refined"))
+    text = (
+        f" Faces as the refiner's network receives them, without it, are at {given:.1f} with an AUC of "
+        f"{alone['auc']['auc']:.3f}"
+    )
+    if before <= 0:
+        return f"{text}."
+    by_input, by_network = round(100 * (before - given) / before), round(100 * (given - after) / before)
+    return f"{text}: {by_input} % of the distance are gone by that alone, and the network takes {by_network:+d} % off."
 
 
 def _judge_labels(labels: Mapping) -> tuple[bool, str]:
@@ -91,4 +137,46 @@ def _judge_labels(labels: Mapping) -> tuple[bool, str]:
         f"Labels moved by {labels['percent_median']:.2f} % of the {labels['unit']} in the median and "
         f"{labels['percent_p95']:.2f} % at the 95th percentile: {'they hold' if holds else 'too far to hold'} "
         f"(limits {median:g} % and {p95:g} %).",
+    )
+
+
+def _judge_in_passing(result: Mapping) -> tuple[list[str], list[str]]:
+    """Sentences that decide nothing: warnings, and what holds."""
+    labels, complexion = result.get("labels") or {}, result.get("complexion") or {}
+    judged = []
+    if labels.get("network"):
+        judged.append(_judge_by_network(labels["network"], labels["unit"]))
+    if "distance" in complexion.get("refined", {}):
+        judged.append(_judge_complexion(complexion))
+    warnings = [f"Warning: {text[0].lower()}{text[1:]}" for holds, text in judged if not holds]
+    return warnings, [text for holds, text in judged if holds]
+
+
+def _judge_by_network(network: Mapping, unit: str) -> tuple[bool, str]:
+    holds = network["ratio"] <= NETWORK_LIMIT
+    return (
+        holds,
+        f"A network trained on {network['photographs']} labelled photographs misses the labels by "
+        f"{network['refined']:.2f} % of the {unit} on refined faces and by {network['raw']:.2f} % on raw ones: a ratio "
+        f"of {network['ratio']:.3f}, {'within' if holds else 'beyond'} the limit of {NETWORK_LIMIT:g}.",
+    )
+
+
+def _judge_complexion(complexion: Mapping) -> tuple[bool, str]:
+    """Whether complexions hold. Where they do not, it is a warning: landmarks, masks and poses are as true as before,
+    and the photographs' colours are what refining is for. Only who trains on skin itself has to know."""
+    raw, refined = complexion["raw"], complexion["refined"]
+    distance, turned = refined["distance"]["median"], refined["ita_change"]["median"]
+    most = max(TINTED_LEAST, raw["tinted"] + TINTED_BEYOND_RAW)
+    moved = distance > COMPLEXION_LIMITS[0] or turned > COMPLEXION_LIMITS[1]
+    tinted = refined["tinted"] > most
+    faults = ["they are no longer those of the raw faces"] * moved
+    faults += ["too many have a colour that no skin has"] * tinted
+    real = f", {100 * complexion['real']['tinted']:.1f} % of the photographs" if "real" in complexion else ""
+    return (
+        not (moved or tinted),
+        f"Complexions moved by {distance:.1f} (CIE76) and {turned:.1f} degrees (ITA) in the median, and "
+        f"{100 * refined['tinted']:.1f} % of refined faces are tinted, {100 * raw['tinted']:.1f} % of raw ones{real}: "
+        f"{' and '.join(faults) or 'they hold'} (limits {COMPLEXION_LIMITS[0]:g}, "
+        f"{COMPLEXION_LIMITS[1]:g} and {100 * most:.1f} %).",
     )

@@ -1,12 +1,12 @@
 """Do the labels still hold? Raw and refined pictures and their label points in; how far the points moved comes out.
 
 The picture under a label is followed by dense optical flow (DIS, Kroeger et al. 2016, arXiv 1603.03590), which needs no
-trained network; how far a landmark network's predictions moved can be added. The paper measured the same thing by
-hand: the pupil's centre before and after, on 100 eyes (section 3.1).
+trained network. The paper measured the same thing by hand: the pupil's centre before and after, on 100 eyes (section
+3.1).
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,6 @@ class Drift:
         unit: "inter-ocular distance" or "image side".
         where: "label points", or "grid" where there are none.
         edge_agreement: [n], see `compare_edges`.
-        predicted_percent: [n], mean shift of a landmark network's predictions in percent of `unit`; None without one.
     """
 
     names: list[str]
@@ -46,7 +45,6 @@ class Drift:
     unit: str
     where: str
     edge_agreement: np.ndarray
-    predicted_percent: np.ndarray | None
 
 
 def measure_drift(
@@ -54,7 +52,6 @@ def measure_drift(
     refined: np.ndarray,
     points: np.ndarray | None,
     names: Sequence[str],
-    predictor: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Drift:
     """Measures how far the picture under each label point moved from raw to refined.
 
@@ -76,7 +73,6 @@ def measure_drift(
             measures at a grid over the picture instead: of GRID x GRID points the half with the most texture around
             them, in percent of the image side.
         names: [n], of the pictures.
-        predictor: landmarks of pictures, uint8 [n, h, w, c] to [n, k, 2] in px.
     """
     side = min(raw.shape[1:3])
     where = "label points" if points is not None else "grid"
@@ -96,17 +92,14 @@ def measure_drift(
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # OpenCV works outside Python's lock
         pixels, agreement = np.array(list(threads.map(measure, range(len(raw))))).T
-    predicted = None
-    if predictor is not None:
-        predicted = np.linalg.norm(predictor(refined) - predictor(raw), axis=-1).mean(-1) / distance * 100
-    return Drift(list(names), pixels, pixels / distance * 100, unit, where, agreement, predicted)
+    return Drift(list(names), pixels, pixels / distance * 100, unit, where, agreement)
 
 
 def summarise_drift(drift: Drift) -> dict[str, Any]:
     """Medians, 95th percentiles and the WORST pictures as [name, percent], largest first; ready for JSON."""
     known = np.flatnonzero(np.isfinite(drift.percent))
     worst = known[np.argsort(-drift.percent[known], kind="stable")][:WORST]
-    summary = {
+    return {
         "pictures": len(drift.names),
         "where": drift.where,
         "unit": drift.unit,
@@ -115,14 +108,8 @@ def summarise_drift(drift: Drift) -> dict[str, Any]:
         "percent_median": float(np.nanmedian(drift.percent)),
         "percent_p95": float(np.nanpercentile(drift.percent, 95)),
         "edge_agreement_median": float(np.median(drift.edge_agreement)),
-        "predicted_percent_median": None,
-        "predicted_percent_p95": None,
         "worst": [[drift.names[index], float(drift.percent[index])] for index in worst],
     }
-    if drift.predicted_percent is not None:
-        summary["predicted_percent_median"] = float(np.nanmedian(drift.predicted_percent))
-        summary["predicted_percent_p95"] = float(np.nanpercentile(drift.predicted_percent, 95))
-    return summary
 
 
 def flatten_light(picture: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Training of the small networks that find landmarks or name classes: labelled pictures in, a network or predictor out.
 
-Batches and augmentation are functions of (seed, step), so equal sets teach equal networks. The networks themselves are
-in models/landmarks.py.
+Batches and augmentation, of place, light, colour and sharpness, are functions of (seed, step), so equal sets teach
+equal networks. The networks themselves are in models/landmarks.py, changes of light and sharpness in photometric.py.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from simrefine.models.landmarks import STRIDE, build_classifier, build_landmark_
 from simrefine.randomness import generator
 from simrefine.threads import in_batches
 from simrefine.training.fit import fit
+from simrefine.training.photometric import augment_photometric
 
 STEPS, BATCH_SIZE = 600, 32
 LEARNING_RATE = 1e-3  # of Adam, falling to 0 along a cosine
@@ -112,7 +113,7 @@ def fit_landmark_network(
 
     def batch(step: int) -> tuple:
         chosen = _draw(len(images), batch_size, seed, step)
-        pictures, targets = augment(images[chosen], points[chosen], _augmentation(seed, step))
+        pictures, targets = _augment_all(images[chosen], points[chosen], seed, step)
         known = np.isfinite(targets).all(axis=-1, keepdims=True)
         shares = np.where(known, targets / _padded_size(images), 0)
         return to_signed(pictures), shares.astype(np.float32), known.astype(np.float32)
@@ -135,7 +136,8 @@ def train_classifier(
 ) -> Predictor:
     """The same for `count` classes, by their cross-entropy: uint8 [n, h, w, c] to classes [n].
 
-    Pictures are not mirrored: a class may name a side ("looks left").
+    Pictures are not mirrored: a class may name a side ("looks left"). Their light and colours are changed, so this says
+    little of classes that are colours.
 
     Raises:
         UserError: fewer than `batch_size` pictures.
@@ -146,7 +148,7 @@ def train_classifier(
 
     def batch(step: int) -> tuple:
         chosen = _draw(len(images), batch_size, seed, step)
-        pictures, _ = augment(images[chosen], None, _augmentation(seed, step))
+        pictures, _ = _augment_all(images[chosen], None, seed, step)
         return to_signed(pictures), classes[chosen]
 
     def loss(pictures, targets):
@@ -160,7 +162,7 @@ def train_classifier(
 
 def augment(images: np.ndarray, points: np.ndarray | None, rng: np.random.Generator) -> tuple:
     """Turns, scales and shifts each picture at random, with its points; half of them also mirrored where the points
-    have a known mirror order. Geometry only: a change of light or sharpness is what sets are compared on.
+    have a known mirror order. Geometry only; light, colour and sharpness are `photometric.augment_photometric`'s.
 
     Args:
         images: uint8 [n, h, w, c].
@@ -203,8 +205,12 @@ def _draw(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
     return np.array([passes[p // count][p % count] for p in positions])
 
 
-def _augmentation(seed: int, step: int) -> np.random.Generator:
-    return generator(seed, step, "usefulness augmentation")
+def _augment_all(images: np.ndarray, points: np.ndarray | None, seed: int, step: int) -> tuple:
+    """`augment` in place, then in light, colour and sharpness, as a camera comes after the scene. Strong on purpose and
+    the same for every set: what a refiner is worth is what it adds to the augmentation that everyone has for nothing.
+    """
+    moved, places = augment(images, points, generator(seed, step, "usefulness augmentation"))
+    return augment_photometric(moved, generator(seed, step, "usefulness light")), places
 
 
 def _optimizer(steps: int) -> keras.optimizers.Optimizer:

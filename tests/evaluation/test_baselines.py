@@ -1,12 +1,12 @@
-"""What needs no training changes colours and sharpness, and moves nothing."""
+"""What needs no training changes colours, and moves nothing."""
 
 import numpy as np
 import pytest
-from labelled_discs import draw_faces
+from labelled_discs import draw_faces, shift_along
 
 from simrefine.data.images import GRAY_LEVELS, to_signed
 from simrefine.data.styles import read_styles
-from simrefine.evaluation.baselines import augment_photometric, match_and_degrade, match_colours
+from simrefine.evaluation.baselines import match_colours
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -33,14 +33,12 @@ def test_a_flat_picture_takes_the_mean_of_the_reference():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["match", "augment", "both"])
-def test_baselines_change_pictures_without_moving_anything(name, channels):
+def test_matching_colours_changes_pictures_without_moving_anything(channels):
     reference = draw_faces(5, seed=1, channels=channels).images
-    baseline = {
-        "match": lambda images, seed: match_colours(images, reference, seed),
-        "augment": augment_photometric,
-        "both": lambda images, seed: match_and_degrade(images, reference, seed),
-    }[name]
+
+    def baseline(images, seed):
+        return match_colours(images, reference, seed)
+
     images = draw_faces(6, channels=channels).images
     changed = baseline(images, 0)
     assert changed.shape == images.shape and changed.dtype == np.uint8 and (changed != images).any()
@@ -49,13 +47,3 @@ def test_baselines_change_pictures_without_moving_anything(name, channels):
     for axis in (1, 2):
         assert abs(shift_along(axis, images, changed)) < 0.1
         assert shift_along(axis, images, np.roll(changed, 1, axis)) == pytest.approx(1, abs=0.25)
-
-
-def shift_along(axis: int, before: np.ndarray, after: np.ndarray) -> float:
-    """Where the correlation of two sets peaks, px: the vertex of the parabola through the best of five shifts."""
-    shifts = range(-2, 3)
-    pairs = [(np.roll(before, shift, axis)[:, 3:-3, 3:-3], after[:, 3:-3, 3:-3]) for shift in shifts]
-    fits = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in pairs]
-    best = int(np.clip(np.argmax(fits), 1, 3))
-    left, middle, right = fits[best - 1 : best + 2]
-    return shifts[best] + 0.5 * (left - right) / (left - 2 * middle + right)

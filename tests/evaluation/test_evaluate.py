@@ -1,6 +1,7 @@
 """From folders to a verdict: what is measured is written down, what cannot be is refused by name."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +11,8 @@ from click.testing import CliRunner
 from tiny import draw_face, tiny_config, write_pile
 
 from simrefine.cli import main
-from simrefine.data.images import Picture, encode_picture, read_picture
+from simrefine.data.images import Picture, encode_picture, fit_square, read_picture, to_signed, to_uint8
+from simrefine.data.styles import restyle_alone
 from simrefine.errors import UserError
 from simrefine.evaluation import evaluate as module
 from simrefine.evaluation import labels, realism, usefulness
@@ -33,6 +35,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(realism, "CLASSIFIER_STEPS", 3)
     short = partial(usefulness.measure_usefulness, steps=2, precision="float32")
     monkeypatch.setattr(module, "measure_usefulness", short)
+    monkeypatch.setattr(module, "measure_labels", partial(labels.measure_labels, steps=2))
 
 
 def write_labels(folder, names, size, rng):
@@ -86,16 +89,15 @@ def test_everything_that_the_folders_allow_is_measured_and_written_down(folders)
     assert set(result) >= {"verdict", "inputs", "realism", "labels", "usefulness", "versions", "seconds"}
     assert set(result["usefulness"]["sets"]) == {
         "raw",
-        "colour matching",
-        "augmentation only",
-        "colour matching + augmentation",
+        "colours only",
         "refined",
-        "refined + raw",
         "real",
     }
     assert result["usefulness"]["sets"]["refined"]["adapted"]["mean"] > 0
     assert result["inputs"]["size"] == 20, "the first raw picture's side"
     assert result["labels"]["percent_median"] < 2, "a change of brightness moves nothing"
+    assert result["labels"]["network"]["photographs"] == N + 120, "it learns from the labelled photographs"
+    assert "complexion" not in result, "five points do not say where skin is"
 
 
 def test_without_labels_realism_and_displacement_are_measured(folders):
@@ -136,12 +138,72 @@ def test_a_run_is_evaluated_on_the_very_pictures_that_refine_writes(wide, run, e
     by_model = evaluate(raw, wide / "real", wide / "out", model=run)
     refine_folder(load(run), raw, written)
     by_folder = evaluate(raw, wide / "real", wide / "out", refined=written, size=16)
+    by_model["realism"].pop("unrefined")
     assert {part: by_model[part] for part in ("realism", "labels")} == {
         part: by_folder[part] for part in ("realism", "labels")
     }
     assert by_model["inputs"] == by_folder["inputs"] | {
         "refined": {"folder": str(run), "count": N},
     }
+
+
+def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(folders, run, monkeypatch):
+    rng = np.random.default_rng(2)
+    for name in ("raw", "real"):  # 68 points
+        rows = [json.loads(line) for line in (folders / name / "labels.jsonl").read_text().splitlines()]
+        rows = [row | {"landmarks": rng.uniform(3, 17, (68, 2)).tolist()} for row in rows]
+        (folders / name / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shutil.copy(folders / "real" / "labels.jsonl", folders / "test" / "labels.jsonl")
+    files = {f"{prefix}labels": folders / name / "labels.jsonl" for prefix, name in (("", "raw"), ("real_", "real"))}
+    test = {"test": folders / "test", "test_labels": folders / "test" / "labels.jsonl"}
+    seen = {}
+
+    def look(images, *rest):
+        seen.setdefault(len(seen), images)
+        return formulas.sliced_wasserstein(images, *rest)
+
+    def stand_in(train, test, adaptation, seeds, progress):
+        seen.update(train)
+        score = {"mean": 1.0, "std": None, "gap_closed": None}
+        return {"unit": "NME", "sets": {name: {"error": score, "adapted": None} for name in train}}
+
+    monkeypatch.setattr(realism, "sliced_wasserstein", look)
+    monkeypatch.setattr(module, "measure_usefulness", stand_in)
+    result = evaluate(**arguments(folders, refined=None, model=run, **files, **test), seeds=1)
+    for part in ("realism", "complexion"):
+        assert set(result[part]) == {"raw", "unrefined", "refined", "real"}, part
+    assert list(result["usefulness"]["sets"]) == ["raw", "colours only", "unrefined", "refined", "real"]
+    raw, unrefined, refined = (seen[place] for place in (1, 2, 3))  # after the halves of the photographs
+    for name, images in (("raw", raw), ("unrefined", unrefined), ("refined", refined)):
+        np.testing.assert_array_equal(seen[name].images, images)
+        np.testing.assert_array_equal(seen[name].points, seen["raw"].points)
+    styled = restyle_alone(to_signed(pictures(folders / "raw")), load(run).styles, 4, seed=0)
+    np.testing.assert_allclose(unrefined, np.stack([fit_square(one, 16) for one in to_uint8(styled)]))
+    assert (unrefined != raw).any() and (unrefined != refined).any()
+    page = (folders / "out" / "report.html").read_text()
+    assert page.count("Unrefined: faces as the refiner") == 6, "in the captions of three tables, and for screen readers"
+
+
+def pictures(folder):
+    return np.stack([read_picture(file).pixels for file in sorted(folder.glob("*.png"))])
+
+
+def test_a_run_without_styles_has_no_unrefined_faces_of_its_own(folders, tmp_path):
+    piles = {"data__synthetic": str(folders / "raw"), "data__real": str(folders / "real")}
+    train(tiny_config(style__candidates=0, **piles), tmp_path / "plain", quiet=True)
+    result = evaluate(**arguments(folders, refined=None, model=tmp_path / "plain", parts=["realism"]))
+    assert "unrefined" not in result["realism"]
+
+
+def test_labelled_test_photographs_teach_the_network_where_the_others_have_no_labels(folders):
+    write_pile(folders / "more", 70, size=20, real=True, seed=6)
+    names = sorted(f.name for f in (folders / "more").iterdir())
+    given = {
+        "test": folders / "more",
+        "test_labels": write_labels(folders / "more", names, 20, np.random.default_rng(0)),
+    }
+    result = evaluate(**arguments(folders, labels=folders / "raw" / "labels.jsonl", parts=["labels"], **given))
+    assert result["labels"]["network"]["photographs"] == 70
 
 
 def test_the_refined_pictures_of_a_run_are_removed_also_after_an_error(wide, run, monkeypatch):

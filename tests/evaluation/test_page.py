@@ -22,6 +22,13 @@ def score(mean, closed):
     return {"error": {"mean": mean, "std": 0.123, "per_seed": [mean], "gap_closed": closed}, "adapted": None}
 
 
+def complexion_moves(distance, turned):
+    return {
+        "distance": {"median": distance, "p95": 2 * distance},
+        "ita_change": {"median": turned, "p95": 2 * turned},
+    }
+
+
 RESULT = {
     "verdict": {"sentence": "It helped by 43 %.", "helped": True, "reasons": ["a first reason"]},
     "inputs": {"raw": {"folder": "renders/", "count": 317}, "size": 64, "channels": 3},
@@ -50,6 +57,16 @@ RESULT = {
         "pixels_p95": None,
         "edge_agreement_median": 0.9337,
         "worst": [["drifted.png", 4.213]],
+        "network": {
+            "photographs": 2271,
+            **{"raw": 8.831, "refined": 9.382, "ratio": 1.0624, "drift_median": 2.741, "drift_p95": 6.043},
+        },
+    },
+    "complexion": {
+        "raw": {"faces": 299, "tinted": 0.0121},
+        "unrefined": {"faces": 299, "tinted": 0.0334, **complexion_moves(3.21, 4.32)},
+        "refined": {"faces": 299, "tinted": 0.0512, **complexion_moves(6.54, 7.65)},
+        "real": {"faces": 2270, "tinted": 0.141},
     },
     "usefulness": {
         "unit": "NME, % of inter-ocular distance",
@@ -132,7 +149,8 @@ def test_whatever_was_evaluated_makes_a_sound_page(render, part):
     assert {link["href"][1:] for link in page.all("a")} == {section["id"] for section in page.all("section")}
     assert all(cell["scope"] in ("row", "col") for cell in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
-    shown = {"realism", "labels", "usefulness", "curves", "everything"} | {"inputs", "config", "versions", "seconds"}
+    shown = {"realism", "labels", "complexion", "usefulness", "curves", "everything"}
+    shown |= {"inputs", "config", "versions", "seconds"}
     assert bool(page.all("section")) == (part in shown)
 
 
@@ -166,6 +184,27 @@ def test_refined_is_called_closer_only_where_it_is_nearer_to_real(render):
     assert "Mean|120 · 100 · 90|110 · 90 · 80|110 · 90 · 80|closer by 100 %|" in text
     assert "Sharpness|11.0|15.0|10.0|farther by 400 %|" in text
     assert "Colour gap, gray levels|20.0|20.1|0|as far|" in text
+
+
+def test_unrefined_faces_stand_between_raw_and_refined_in_every_table(render):
+    unrefined = RESULT["realism"]["raw"] | {"swd": {"64": 60.0, "mean": 55.5}, "auc": {"auc": 0.951}}
+    sets = RESULT["usefulness"]["sets"] | {"unrefined": score(8.51, 0.211)}
+    realism = RESULT["realism"] | {"unrefined": unrefined}
+    text = render(RESULT | {"realism": realism, "usefulness": RESULT["usefulness"] | {"sets": sets}}).text
+    assert "Measure|Raw|Unrefined|Refined|Real, ideal|" in text
+    assert "SWD, mean|80.0|55.5|40.0|9.00|closer by 50 %|" in text and "|0.951|" in text
+    assert "unrefined|8.51 ± 0.12|21 %|" in text and "21 % without the network" in text
+    assert text.count("Unrefined: faces as the refiner's network receives them") == 3
+    assert "Unrefined" not in render({part: RESULT[part] for part in ("realism", "usefulness")}).text
+
+
+def test_complexions_and_the_network_of_the_photographs_have_their_numbers(render):
+    text = render(RESULT).text
+    assert "Raw|299|1.21 %|||||" in text
+    assert "Unrefined|299|3.34 %|3.21|6.42|4.32|8.64|" in text and "Refined|299|5.12 %|6.54|13.1|7.65|15.3|" in text
+    assert "Real|2270|14.1 %|||||" in text
+    assert "Error|8.83|9.38|1.06|2.74|6.04|" in text and "2271 labelled photographs" in text
+    assert "Complexions moved by6.54CIE76, median; tinted: 5.12 %, raw 1.21 %" in text
 
 
 def test_the_best_set_is_named_and_real_faces_do_not_compete(render):

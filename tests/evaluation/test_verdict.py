@@ -20,6 +20,15 @@ def real(swd, auc):
     return {"raw": distances(0), "refined": distances(1)}
 
 
+def complexion(distance=1.0, turned=1.0, tinted=0.01, raw=0.01):
+    moved = {"distance": {"median": distance, "p95": 9.0}, "ita_change": {"median": turned, "p95": 9.0}}
+    return {"raw": {"tinted": raw}, "refined": {"tinted": tinted} | moved, "real": {"tinted": 0.135}}
+
+
+def network(ratio):
+    return {"photographs": 2270, "raw": 8.0, "refined": 8.0 * ratio, "ratio": ratio}
+
+
 HOLD = {"percent_median": 0.5, "percent_p95": 1.0, "unit": "inter-ocular distance"}
 MOVED = HOLD | {"percent_p95": 5.0}
 
@@ -59,3 +68,58 @@ def test_the_verdict_has_the_numbers():
 def test_labels_that_do_not_hold_are_the_first_thing_said():
     sentence = reach_verdict({"usefulness": useful(8.0, 7.0), "labels": MOVED})["sentence"]
     assert sentence.startswith("Refining did not help: labels moved by 0.50 %") and "too far to hold" in sentence
+
+
+HELPED = {"usefulness": useful(8.0, 7.0), "labels": HOLD}
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"),
+    [
+        ({"complexion": complexion()}, None),
+        ({"complexion": complexion(distance=5.1)}, "no longer those of the raw faces"),
+        ({"complexion": complexion(turned=6.1)}, "no longer those of the raw faces"),
+        ({"complexion": complexion(tinted=0.019)}, None),
+        ({"complexion": complexion(tinted=0.021)}, "a colour that no skin has"),
+        ({"complexion": complexion(tinted=0.059, raw=0.05)}, None),
+        ({"complexion": complexion(tinted=0.061, raw=0.05)}, "a colour that no skin has"),
+        ({"labels": HOLD | {"network": network(1.03)}}, None),
+        ({"labels": HOLD | {"network": network(1.04)}}, "beyond the limit of 1.03"),
+    ],
+)
+def test_what_only_warns_is_said_right_after_the_verdict_and_leaves_it_as_it_is(change, warned):
+    verdict = reach_verdict(HELPED | change)
+    assert verdict["helped"] is True and verdict["sentence"].startswith("Refining helped: a network trained on refined")
+    assert len(verdict["reasons"]) == 2
+    if warned:
+        assert verdict["reasons"][0].startswith("Warning: ") and warned in verdict["reasons"][0]
+    else:
+        assert not any("Warning" in reason for reason in verdict["reasons"])
+
+
+def test_a_warning_has_the_numbers_and_the_limits():
+    (warning, _) = reach_verdict(HELPED | {"complexion": complexion(7.25, 8.5, 0.07)})["reasons"]
+    for number in ("7.2", "8.5 degrees", "7.0 %", "1.0 %", "13.5 %", "limits 5, 6 and 2.0 %", " and too many"):
+        assert number in warning, number
+    (warning, _) = reach_verdict(HELPED | {"labels": HOLD | {"network": network(1.05)}})["reasons"]
+    for number in ("2270", "8.00 %", "8.40 %", "1.050"):
+        assert number in warning, number
+
+
+def test_the_gap_is_told_in_what_the_networks_input_closes_and_what_the_network_adds():
+    result = useful(8.0, 7.0)
+    result["sets"]["unrefined"] = {"adapted": {"mean": 7.4, "std": 0.1, "gap_closed": 0.24}, "error": None}
+    sentence = reach_verdict({"usefulness": result, "labels": HOLD})["sentence"]
+    assert "the error is 7.40: 24 % of the gap are closed by that alone, and the network adds +16 points." in sentence
+    for scores in result["sets"].values():
+        scores["adapted"]["gap_closed"] = None
+    sentence = reach_verdict({"usefulness": result, "labels": HOLD})["sentence"]
+    assert sentence.endswith("the error is 7.40: the network takes +0.40 off it.")
+
+
+def test_the_distance_is_told_in_the_same_two_parts():
+    result = real((100, 50), (0.95, 0.8))
+    result["unrefined"] = {"swd": {"mean": 60.0}, "auc": {"auc": 0.93}}
+    sentence = reach_verdict({"realism": result, "labels": HOLD})["sentence"]
+    assert "are at 60.0 with an AUC of 0.930: 40 % of the distance are gone by that alone" in sentence
+    assert sentence.endswith("and the network takes +10 % off.")
