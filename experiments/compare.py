@@ -23,7 +23,7 @@ from simrefine.data.images import to_signed, to_uint8
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.evaluation.adaptation import hold_out
 from simrefine.evaluation.baselines import augment_photometric, match_colours
-from simrefine.evaluation.realism import two_sample_test
+from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean
