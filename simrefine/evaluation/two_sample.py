@@ -143,6 +143,14 @@ def keys_of(images: np.ndarray, groups: Sequence[Hashable] | None) -> list[Hasha
     return [hashlib.sha256(image.tobytes()).digest() for image in images]
 
 
+def auc_of(above: np.ndarray, below: np.ndarray) -> float:
+    """The share of combinations of a score of `above` [n] and one of `below` [m] that are in this order; ties are half:
+    from ranks (Mann and Whitney 1947), so that millions of combinations need no memory."""
+    ordered = np.sort(below)
+    lower, not_higher = (np.searchsorted(ordered, above, side) for side in ("left", "right"))
+    return float((lower + not_higher).mean() / 2 / len(below))
+
+
 def _auc(scores, folds, groups, rng: np.random.Generator) -> tuple[float, float, float]:
     """AUC over the pairs within a fold, and its interval; each argument has one array for either set."""
     weights = [np.vstack([np.ones(len(keys)), _bootstrap_weights(keys, rng)]) for keys in groups]  # first: as it is
@@ -185,7 +193,10 @@ def _train(a: np.ndarray, b: np.ndarray, held: Sequence[np.ndarray], seed: int, 
         both = (images, images[:, :, ::-1])
         return sum(in_batches(lambda part: judge(to_signed(part))[:, 0], each, JUDGED_AT_ONCE) for each in both) / 2
 
-    best = EarlyStop(lambda: sum(np.logaddexp(0, sign * score(part)).mean() for sign, part in zip((-1, 1), held, strict=True)))
+    def held_loss() -> float:
+        return sum(np.logaddexp(0, sign * score(part)).mean() for sign, part in zip((-1, 1), held, strict=True))
+
+    best = EarlyStop(held_loss)
 
     def stop(step: int) -> bool:
         return (step + 1) % CHECK_EVERY == 0 and best.check(network)
