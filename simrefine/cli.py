@@ -197,7 +197,7 @@ def refine(context, folder, model, out, precision, style, seed, **options):
     "--part",
     "parts",
     multiple=True,
-    type=click.Choice(["realism", "labels", "usefulness"]),
+    type=click.Choice(["realism", "labels", "usefulness", "verification"]),
     help="measure only this; repeatable [default: all that the given folders allow]",
 )
 @click.option(

@@ -23,10 +23,10 @@ def reach_verdict(result: Mapping) -> dict:
     The order of the arguments: labels that moved (see DISPLACEMENT_LIMITS) spoil everything; then a trained network's
     error on photographs decides, if it changed by more than its spread over the seeds; without that measurement,
     refined faces must be nearer by sliced Wasserstein distance, by SWD_NOISE at least, and harder to tell from
-    photographs, by an AUC below the interval of the raw faces'.
+    photographs, by an AUC below the interval of the raw faces'. What is learnt of people is said, and decides nothing.
 
     Args:
-        result: the parts "usefulness", "realism" and "labels" of evaluation.json, those that were measured.
+        result: the parts "usefulness", "realism", "labels" and "verification" of evaluation.json, where measured.
 
     Returns:
         "helped", "sentence", and "reasons": the other sentences, in the order of their weight.
@@ -49,6 +49,8 @@ def reach_verdict(result: Mapping) -> dict:
         else:  # what decides comes first
             verdicts.append(False)
             reasons.insert(0, text)
+    if result.get("verification"):
+        reasons.append(_describe_verification(result["verification"]))
     helped = None if not verdicts else False if False in verdicts else True if all(verdicts) else None
     first, *others = reasons or ["Nothing was measured."]
     return {"helped": helped, "sentence": _OPENINGS[helped] + first[0].lower() + first[1:], "reasons": others}
@@ -67,6 +69,19 @@ def _judge_usefulness(useful: Mapping) -> tuple[bool | None, str]:
         verdict,
         f"A network trained on refined faces errs by {after['mean']:.2f} instead of {before['mean']:.2f} "
         f"({useful['unit']}) on photographs{adapted}{closed}; the spread over seeds is {spread:.2f}.",
+    )
+
+
+def _describe_verification(verification: Mapping) -> str:
+    sets = verification["sets"]
+    before, after = (sets[name]["tar"] for name in ("raw", "refined"))
+    gap = after.get("gap_closed")
+    closed = "" if gap is None else f", {100 * gap:.0f} % of the gap to photographs closed"
+    return (
+        f"A network that learnt people from refined faces accepts {100 * after['mean']:.1f} % instead of "
+        f"{100 * before['mean']:.1f} % of the pairs of one person at {100 * verification['false_accepts']:g} % false "
+        f"accepts (AUC {sets['refined']['auc']['mean']:.3f} instead of {sets['raw']['auc']['mean']:.3f}){closed}; "
+        f"the spread over seeds is {100 * np.hypot(before['std'] or 0.0, after['std'] or 0.0):.1f} %."
     )
 
 
