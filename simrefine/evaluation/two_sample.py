@@ -94,8 +94,8 @@ def two_sample_test(
         sets.append(images[chosen])
         groups.append([keys[place] for place in chosen])
         check_groups(groups[-1], name)
-    count = min(FOLDS, *(len(set(keys)) for keys in groups))
-    folds = folds_by_group(*groups, count, seed)
+    folds = _whole_folds(groups, seed)
+    count = 1 + int(folds[0].max())
     backend.use_device()
     dtype = backend.resolve_precision(precision)
     scores = [np.zeros(len(images), np.float32) for images in sets]
@@ -135,6 +135,19 @@ def folds_by_group(
         places[key] = int(np.argmin(sizes @ members[key]))  # the fold that has fewest of the sets that this group is in
         sizes[places[key]] += members[key]
     return tuple(np.array([places[key] for key in groups], int) for groups in (groups_a, groups_b))
+
+
+def _whole_folds(groups: Sequence[Sequence[Hashable]], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """FOLDS folds, or fewer where so many would leave one without a picture of either set.
+
+    Raises:
+        UserError: three, the fewest to learn from, stop by and judge, are too many.
+    """
+    for count in range(FOLDS, 2, -1):
+        folds = folds_by_group(*groups, count, seed)
+        if all(len(np.unique(part)) == count for part in folds):
+            return folds
+    raise UserError("too few different people in either set alone, for the two-sample test", "add pictures of others")
 
 
 def keys_of(images: np.ndarray, groups: Sequence[Hashable] | None) -> list[Hashable]:

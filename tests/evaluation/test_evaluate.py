@@ -32,6 +32,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(formulas, "PATCHES", 2**9)
     monkeypatch.setattr(formulas, "DIRECTIONS", 16)
     monkeypatch.setattr(two_sample, "STEPS", 3)
+    monkeypatch.setattr(two_sample, "FOLDS", 3)
     short = partial(usefulness.measure_usefulness, steps=2, precision="float32")
     monkeypatch.setattr(module, "measure_usefulness", short)
     people = partial(verification.measure_verification, steps=2, precision="float32")

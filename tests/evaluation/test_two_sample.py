@@ -66,6 +66,16 @@ def test_no_group_is_in_two_folds_and_the_folds_are_even():
     assert halves.sum() == 2
 
 
+def test_no_fold_is_without_a_picture_of_either_set(monkeypatch):
+    monkeypatch.setattr(two_sample, "FOLDS", 5)
+    shared = [f"p{i % 4}" for i in range(20)]
+    for groups in (([*"abcd"] * 5, [*"efghij"] * 5), (shared, shared), (shared + list("wxyz") * 9, shared)):
+        folds = two_sample._whole_folds(groups, 0)
+        assert [set(part) for part in folds] == [set(range(1 + max(folds[0])))] * 2 and max(folds[0]) >= 2
+    with pytest.raises(UserError, match="too few different people in either set alone"):
+        two_sample._whole_folds((["a", "b"] * 9, ["a", "b"] * 9), 0)
+
+
 def test_no_face_is_judged_by_a_network_that_has_seen_its_person(monkeypatch):
     """Pictures hold the number of their person, so that what is learnt from and judged can be read off them."""
     people = np.arange(40) // 4
