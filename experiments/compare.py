@@ -20,7 +20,7 @@ import numpy as np
 from simrefine.data.faces import Faces, read_faces
 from simrefine.evaluation.adaptation import hold_out
 from simrefine.evaluation.baselines import match_colours
-from simrefine.evaluation.realism import two_sample_test
+from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean

@@ -224,7 +224,7 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
     "--part",
     "parts",
     multiple=True,
-    type=click.Choice(["realism", "labels", "usefulness"]),
+    type=click.Choice(["realism", "labels", "usefulness", "verification"]),
     help="measure only this; repeatable [default: all that the given folders allow]",
 )
 @click.option(

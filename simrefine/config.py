@@ -69,8 +69,8 @@ class StyleOptions:
     )
     candidates: int = option(
         4,
-        "by picture: photographs drawn at random, of which the one with the nearest colours is taken; 0 = no styles, by "
-        "parts or picture",
+        "by picture: photographs drawn at random, of which the one with the nearest colours is taken; 0 = no styles "
+        "at all",
         low=0,
         high=1000,
     )

@@ -68,7 +68,9 @@ class ArrayPile:
         return self._pictures[places]
 
 
-def tiny_inputs(count: int = 10, channels: int = 3, points: np.ndarray | None = None) -> Inputs:
+def tiny_inputs(
+    count: int = 10, channels: int = 3, points: np.ndarray | None = None, candidates: int = CANDIDATES
+) -> Inputs:
     """What a method learns from: `count` faces of each kind."""
     piles = []
     for real in (False, True):
@@ -76,5 +78,5 @@ def tiny_inputs(count: int = 10, channels: int = 3, points: np.ndarray | None = 
         piles.append(np.stack([draw_face(rng, channels=channels, real=real) for _ in range(count)]))
     synthetic, real = piles
     return Inputs(
-        ArrayPile(synthetic), ArrayPile(real), points, PictureStyles(read_styles(to_signed(real)), CANDIDATES)
+        ArrayPile(synthetic), ArrayPile(real), points, PictureStyles(read_styles(to_signed(real)), candidates)
     )

@@ -1,5 +1,5 @@
-"""How rendered faces are dressed before they are refined: in a photograph's colours, part by part where parts are known,
-and in its room. One of two dressers serves training and `refine` alike.
+"""How rendered faces are dressed before they are refined: in a photograph's colours, part by part where parts are
+known, and in its room. One of two dressers serves training and `refine` alike.
 
 In go faces; out come the same faces dressed, with the soft labels of their parts where there are any.
 """
@@ -51,8 +51,8 @@ class Dresser(Protocol):
         """A batch of the pile that it was made for."""
 
     def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
-        """Any faces, float32 [n, h, w, c] in [-1, 1]. Each draws from its own pixels and `seed`: whatever comes with it, and in
-        whichever order, it is dressed alike."""
+        """Any faces, float32 [n, h, w, c] in [-1, 1]. Each draws from its own pixels and `seed`: whatever comes with
+        it, and in whichever order, it is dressed alike."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is published of it, by name; no pixel of a photograph is among it."""
@@ -126,7 +126,8 @@ class PartLooks:
 
 
 def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> tuple[Bank, np.ndarray | None]:
-    """The bank of photographs, uint8 [m, h, w, c], and with `scenes` their rooms: of those whose complexion is natural."""
+    """The bank of photographs, uint8 [m, h, w, c], and with `scenes` their rooms: of those whose complexion is
+    natural."""
     soft = parse(images)
     bank = read_bank(images, soft)
     kept = np.flatnonzero(natural(bank))

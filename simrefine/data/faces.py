@@ -27,6 +27,7 @@ class Faces:
         points: [n, k, 2] in px of the pile's pictures, NaN where a point is not labelled; None without points.
         classes: [n], the class of each, as text; None without classes.
         groups: [n], one key a picture for who it shows; None where that is not known of all.
+        clips: [n], one key a picture for the clip it is a frame of; None where that is not known of all.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Faces:
     points: np.ndarray | None = None
     classes: list[str] | None = None
     groups: list[Hashable] | None = None
+    clips: list[Hashable] | None = None
 
     def __len__(self) -> int:
         return len(self.pile)
@@ -60,9 +62,10 @@ class Faces:
     def take(self, places: Sequence[int]) -> "Faces":
         """Those at `places` only, in that order."""
         places = np.asarray(places, int)
-        classes, groups = (keys and [keys[place] for place in places] for keys in (self.classes, self.groups))
+        listed = (self.classes, self.groups, self.clips)
+        classes, groups, clips = (keys and [keys[place] for place in places] for keys in listed)
         points = None if self.points is None else self.points[places]
-        return Faces(self.folder, self.pile.take(places), points, classes, groups)
+        return Faces(self.folder, self.pile.take(places), points, classes, groups, clips)
 
 
 def read_faces(
@@ -124,7 +127,7 @@ def label_faces(faces: Faces, label_file: Path | str, *, partly: bool = False) -
         faces = replace(faces, points=fit_points(points, height, width, faces.pile.size))
     elif not partly:
         faces = replace(faces, classes=_select_classes(labels, faces.names))
-    return replace(faces, groups=labels.groups_of(faces.names))
+    return replace(faces, groups=labels.groups_of(faces.names), clips=labels.clips_of(faces.names))
 
 
 def _some_points(labels: Labels, faces: Faces) -> np.ndarray:

@@ -22,6 +22,7 @@ from simrefine.errors import UserError
 _NAMES = ("file", "file_name")
 _POINTS = ("landmarks", "keypoints")
 _GROUPS = ("subject", "identity", "person")  # who a picture shows, where a row says so
+_CLIPS = ("clip", "video")  # what it is a frame of: frames of one clip are near-duplicates
 _KNOWN = "known are .jsonl, COCO .json, Hugging Face metadata.jsonl or .csv, and a folder of 300-W .pts files"
 
 
@@ -35,16 +36,26 @@ class Labels:
         classes: the class, as text; empty where the file has none.
         source: the file or folder it was read from.
         groups: who a picture shows ("subject", "identity" or "person" in its row); empty where the file does not say.
+        clips: what a picture is a frame of ("clip" or "video" in its row); empty where the file does not say.
     """
 
     points: dict[str, np.ndarray]
     classes: dict[str, str]
     source: Path
     groups: dict[str, str] = field(default_factory=dict)
+    clips: dict[str, str] = field(default_factory=dict)
 
     def groups_of(self, names: Sequence[str]) -> list[str] | None:
         """Who the pictures show; None unless that is known of all."""
-        return [self.groups[name] for name in names] if all(name in self.groups for name in names) else None
+        return _of_all(self.groups, names)
+
+    def clips_of(self, names: Sequence[str]) -> list[str] | None:
+        """What clips the pictures are from; None unless that is known of all."""
+        return _of_all(self.clips, names)
+
+
+def _of_all(keys: dict[str, str], names: Sequence[str]) -> list[str] | None:
+    return [keys[name] for name in names] if all(name in keys for name in names) else None
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class _Row:
     points: np.ndarray | None = None
     label: str | None = None
     group: str | None = None
+    clip: str | None = None
 
 
 def read_labels(path: Path, folder: Path) -> Labels:
@@ -109,6 +121,7 @@ def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
     points: dict[str, np.ndarray] = {}
     classes: dict[str, str] = {}
     groups: dict[str, str] = {}
+    clips: dict[str, str] = {}
     seen: dict[str, str] = {}
     count = None
     base, root = resolved(source if source.is_dir() else source.parent), resolved(folder)
@@ -121,6 +134,8 @@ def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
             classes[key] = row.label
         if row.group is not None:
             groups[key] = row.group
+        if row.clip is not None:
+            clips[key] = row.clip
         if row.points is None:
             continue
         count = count or len(row.points)
@@ -135,7 +150,7 @@ def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
             f"{source} holds no label of any picture",
             "name one with points or classes; a .pts file needs its picture's name",
         )
-    return Labels(points, classes, source, groups)
+    return Labels(points, classes, source, groups, clips)
 
 
 def _locate(name: str, base: Path, root: Path) -> str:
@@ -262,9 +277,11 @@ def _parse_row(row: Any, where: str) -> _Row:
     label = row.get("label")
     if not isinstance(label, str | int | float | None):
         raise UserError(f'{where}: "label" is neither text nor a number', "give one class a picture")
-    group = next((str(row[key]) for key in _GROUPS if row.get(key) is not None), None)
+    group, clip = (
+        next((str(row[key]) for key in keys if row.get(key) is not None), None) for keys in (_GROUPS, _CLIPS)
+    )
     points = values and _parse_points(values, 2, where)
-    return _Row(where, name, points, None if label is None else str(label), group)
+    return _Row(where, name, points, None if label is None else str(label), group, clip)
 
 
 def _parse_points(values: Any, columns: int, where: str) -> np.ndarray:

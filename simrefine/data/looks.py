@@ -1,11 +1,10 @@
 """What a rendered face takes from a photograph before it is refined: the colours of each part, and the room around it.
 
-In go faces, their soft part labels (data/parts.py) and a bank of photographs; out come the faces as they might have been
-photographed there. Each part takes mean and covariance of the same part of one photograph by the linear
-Monge-Kantorovich map of data/styles.py, its stretch bounded; where the render shows no person, the photograph stands in,
-its own person filled in from the surroundings (Telea 2004, "An image inpainting technique based on the fast marching
-method"). No pixel moves, so labels stay valid.
-"""
+In go faces, their soft part labels (data/parts.py) and a bank of photographs; out come the faces as they might have
+been photographed there. Each part takes mean and covariance of the same part of one photograph by the linear
+Monge-Kantorovich map of data/styles.py, its stretch bounded; where the render shows no person, the photograph stands
+in, its own person filled in from the surroundings (Telea 2004, "An image inpainting technique based on the fast
+marching method"). No pixel moves, so labels stay valid."""
 
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from simrefine.catalogue import PARTS
+from simrefine.data.colour import is_tinted, to_lab
 from simrefine.data.images import to_signed
 from simrefine.data.parts import resize_soft
 from simrefine.data.styles import ROUNDING, monge_map
@@ -55,25 +55,16 @@ def read_bank(images: np.ndarray, soft: np.ndarray) -> Bank:
 
 
 def natural(bank: Bank) -> np.ndarray:
-    """Bool [m]: whose skin is seen and has a colour that skin has: CIELAB hue of 30 to 75 degrees, chroma of 8 and L* of 20 at
-    least. Gray photographs: whose skin is seen."""
+    """Bool [m]: whose skin is seen and, in colour, is not tinted (data/colour.py)."""
     seen = bank.shares[:, SKIN] > 10 * FEWEST
     if bank.means.shape[-1] == 1:
         return seen
-    lightness, a, b = lab(bank.means[:, SKIN]).T
-    hue = np.degrees(np.arctan2(b, a))
-    return seen & (hue > 30) & (hue < 75) & (np.hypot(a, b) >= 8) & (lightness >= 20)
-
-
-def lab(colours: np.ndarray) -> np.ndarray:
-    """sRGB colours [..., 3] in [-1, 1] to CIELAB (D65), L* in 0 to 100."""
-    pixels = ((np.asarray(colours, np.float32) + 1) / 2).reshape(1, -1, 3)
-    return cv2.cvtColor(np.clip(pixels, 0, 1), cv2.COLOR_RGB2LAB).reshape(colours.shape)
+    return seen & ~is_tinted(to_lab(bank.means[:, SKIN]))
 
 
 def part_statistics(pictures: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shares [n, parts], means [n, parts, c] and covariances [n, parts, c, c] of pictures, float32 [n, h, w, c], over their
-    soft labels, float32 [n, h, w, parts]."""
+    """Shares [n, parts], means [n, parts, c] and covariances [n, parts, c, c] of pictures, float32 [n, h, w, c], over
+    their soft labels, float32 [n, h, w, parts]."""
     n, height, width, channels = pictures.shape
     pixels = pictures.reshape(n, -1, channels)
     weights = soft.reshape(n, height * width, -1).swapaxes(1, 2)  # [n, parts, pixels]
@@ -99,7 +90,7 @@ def choose(means: np.ndarray, soft: np.ndarray, bank: Bank, draws: np.ndarray) -
     Returns:
         int [n], places in the bank.
     """
-    colour = lab if means.shape[-1] == 3 else np.asarray
+    colour = to_lab if means.shape[-1] == 3 else np.asarray
     own, theirs = colour(means[:, SKIN]), colour(bank.means[:, SKIN])
     near = np.linalg.norm(own[:, None] - theirs[None], axis=-1).argsort(axis=1)[:, : max(1, int(len(theirs) * NEAR))]
     drawn = np.take_along_axis(near, (draws * near.shape[1]).astype(int), axis=1)
@@ -129,9 +120,9 @@ def recolour(pictures: np.ndarray, soft: np.ndarray, bank: Bank) -> np.ndarray:
 
 
 def place(pictures: np.ndarray, soft: np.ndarray, scenes: np.ndarray) -> np.ndarray:
-    """The persons of `pictures`, float32 [n, h, w, c], with soft labels, float32 [n, h, w, parts], before `scenes`, float32
-    [n, h, w, c]. Where a pixel is partly head, the head's own colour is taken from where it is wholly head, so that no
-    rim of the old background comes along."""
+    """The persons of `pictures`, float32 [n, h, w, c], with soft labels, float32 [n, h, w, parts], before `scenes`,
+    float32 [n, h, w, c]. Where a pixel is partly head, the head's own colour is taken from where it is wholly head, so
+    that no rim of the old background comes along."""
     heads = head(soft)
     side = 2 * (pictures.shape[1] // 32) + 1
     solid = heads**4 + 1e-4
@@ -167,8 +158,8 @@ def fill_person(image: np.ndarray, soft: np.ndarray) -> np.ndarray:
 
 
 def _light(own: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The light that skin of mean colour `own` [n, c] needs to have that of `wanted`, as gain [n] and offset [n] of values in
-    [-1, 1]; black stays black, the gain is bounded."""
+    """The light that skin of mean colour `own` [n, c] needs to have that of `wanted`, as gain [n] and offset [n] of
+    values in [-1, 1]; black stays black, the gain is bounded."""
     gain = np.clip((wanted.mean(axis=-1) + 1) / np.maximum(own.mean(axis=-1) + 1, 0.05), 0.5, 1.6)
     return gain, gain - 1
 
@@ -188,7 +179,8 @@ def _person(soft: np.ndarray, dilation: float) -> np.ndarray:
 
 
 def outline(soft: np.ndarray, dilation: float = DILATION) -> np.ndarray:
-    """Persons of soft labels, float32 [n, h, w, parts], taken larger by `dilation`: [n, OUTLINE * OUTLINE] in [0, 1]."""
+    """Persons of soft labels, float32 [n, h, w, parts], taken larger by `dilation`: [n, OUTLINE * OUTLINE] in [0,
+    1]."""
     persons = _person(soft, dilation).astype(np.float32)
     return np.stack([cv2.resize(p, (OUTLINE,) * 2, interpolation=cv2.INTER_AREA).ravel() for p in persons])
 

@@ -38,8 +38,9 @@ def parts_of_mask(mask: np.ndarray, classes: Mapping[int, str], size: int) -> np
 
 
 def parts_of_points(points: np.ndarray, size: int) -> np.ndarray:
-    """Coarse part labels, uint8 [size, size], from 68 label points [68, 2] in px of that picture: skin, brows, eyes, lips
-    and mouth, and background for all else, as nothing is known of hair and clothes. UNKNOWN where a point is missing."""
+    """Coarse part labels, uint8 [size, size], from 68 label points [68, 2] in px of that picture: skin, brows, eyes,
+    lips and mouth, and background for all else, as nothing is known of hair and clothes. UNKNOWN where a point is
+    missing."""
     if not np.isfinite(points).all():
         return np.full((size, size), UNKNOWN, np.uint8)
     labels = np.full((size, size), PARTS.index("background"), np.uint8)
@@ -51,8 +52,8 @@ def parts_of_points(points: np.ndarray, size: int) -> np.ndarray:
 
 
 def soften(labels: np.ndarray, size: int) -> np.ndarray:
-    """Part labels, uint8 [n, h, h], as soft labels of size x size px, float32 [n, size, size, parts]: the share of a pixel
-    that each part covers; all 0 where they are UNKNOWN."""
+    """Part labels, uint8 [n, h, h], as soft labels of size x size px, float32 [n, size, size, parts]: the share of a
+    pixel that each part covers; all 0 where they are UNKNOWN."""
     soft = np.empty((len(labels), size, size, len(PARTS)), np.float32)
     for place, picture in enumerate(labels):
         for part in range(len(PARTS)):

@@ -49,8 +49,8 @@ def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:
 
 
 def monge_map(own: np.ndarray, wanted: np.ndarray, stretch: float = np.inf) -> np.ndarray:
-    """The symmetric matrices [..., c, c] that give colours of covariance `own` the covariance `wanted`, with the least change;
-    no direction is stretched, or shrunk, by more than `stretch`."""
+    """The symmetric matrices [..., c, c] that give colours of covariance `own` the covariance `wanted`, with the least
+    change; no direction is stretched, or shrunk, by more than `stretch`."""
     root = _power(own, 0.5)
     inverse = _power(root, -1.0)
     transforms = inverse @ _power(root @ wanted @ root, 0.5) @ inverse

@@ -1,7 +1,8 @@
 """Did refinement help? Folders of raw, refined and real faces in; evaluation.json and report.html out.
 
-Realism (are refined faces more like photographs), labels (do they still hold) and usefulness (does a network that
-learns from them do better on photographs) are measured apart and put together into one verdict.
+Realism (are refined faces more like photographs), labels (do they still hold), usefulness (does a network that
+learns from them do better on photographs) and verification (does one that learns people from them) are measured apart
+and put together into one verdict.
 """
 
 import json
@@ -25,6 +26,7 @@ from simrefine.evaluation.page import Gallery, write_page
 from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism
 from simrefine.evaluation.usefulness import build_sets, measure_usefulness
 from simrefine.evaluation.verdict import reach_verdict
+from simrefine.evaluation.verification import People, build_people, measure_verification, why_no_verification
 from simrefine.files import TEMPORARY_PREFIX, reporting_disk_faults, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.logged import Logged
@@ -33,7 +35,8 @@ from simrefine.refining.places import COMPARE
 from simrefine.refining.refiner import Refiner, load
 from simrefine.training.landmarks import LabelledSet
 
-PARTS = ("realism", "labels", "usefulness")
+PARTS = ("realism", "labels", "usefulness", "verification")
+TRAINED = PARTS[2:]  # those that need labelled photographs of other people
 SEEDS = 3
 MEMORY_GIB = 8.0  # a folder
 
@@ -68,14 +71,14 @@ def evaluate(
             then shows the run's curves and options, and beside refined faces the unrefined ones: what its network is
             given.
         labels, real_labels, test_labels: label files of `raw`, `real` and `test` (see `data.labels.read_labels`); that
-            of `real` adds the row "real" to usefulness, the gap and label adaptation. A network trained on `real`, or
-            else on `test`, judges the labels of refined faces.
-        test: labelled photographs of other people, for usefulness.
-        parts: which of PARTS; None = all that the given folders allow.
+            of `real` adds the row "real" to usefulness and verification, the gap and label adaptation. A network
+            trained on `real`, or else on `test`, judges the labels of refined faces.
+        test: labelled photographs of other people, for usefulness and verification.
+        parts: which of PARTS; None = all that the given folders and labels allow.
         size: side of the square that all pictures are brought to, px; None = the model's, or the first raw picture's.
         exclude: patterns of files and folders to leave out (see `data.folders.matches`).
         weights: adds FID and KID, with InceptionV3's weights: "imagenet" (Keras downloads them) or a local file.
-        seeds: trainings a set, for usefulness.
+        seeds: trainings a set, for usefulness and verification.
         note: a sentence about these folders, to stand under the verdict.
         progress: called with what is being done.
 
@@ -88,7 +91,7 @@ def evaluate(
     """
     out, started = Path(out), time.monotonic()
     _check_folders({"raw": raw, "refined": refined, "real": real, "test": test}, model, out)
-    parts = _choose_parts(parts, labels, test, test_labels)
+    chosen = _choose_parts(parts, labels, test, test_labels)
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
@@ -98,8 +101,9 @@ def evaluate(
     read = partial(read_faces, size=size, channels=channels, memory_gib=MEMORY_GIB)
     faces = {"raw": read(Path(raw), "raw", labels, exclude=exclude)}
     faces["real"] = read(Path(real), "real", real_labels, exclude=exclude)
-    if test and test_labels and {"labels", "usefulness"} & set(parts):
+    if test and test_labels and set(chosen) - {"realism"}:
         faces["test"] = read(Path(test), "test", test_labels, exclude=exclude)
+    parts = _without_verification(chosen, faces, parts is None)
     with _refined_folders(refined, refiners, faces["raw"], out, exclude, progress) as folders:
         # What `refine --compare` wrote beside the faces is not to be compared.
         found = {role: read(folder, role, exclude=(*exclude, str(COMPARE))) for role, folder in folders.items()}
@@ -157,16 +161,29 @@ def _check_folders(folders: Mapping[str, Path | str | None], model: Path | str |
 def _choose_parts(parts, labels, test, test_labels) -> tuple[str, ...]:
     complete = labels and test and test_labels
     if parts is None:
-        return PARTS if complete else PARTS[:2]
+        return PARTS if complete else tuple(part for part in PARTS if part not in TRAINED)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise UserError(f"there is no part {unknown[0]!r}", f"choose from {', '.join(PARTS)}")
-    if "usefulness" in parts and not complete:
+    trained = [part for part in parts if part in TRAINED]
+    if trained and not complete:
         raise UserError(
-            "usefulness is measured by training on labelled faces and testing on labelled photographs",
+            f"{trained[0]} is measured by training on labelled faces and testing on labelled photographs",
             "give --labels FILE, --test DIR and --test-labels FILE, or leave it out",
         )
     return tuple(parts)
+
+
+def _without_verification(parts: tuple[str, ...], faces: Mapping[str, Faces], automatic: bool) -> tuple[str, ...]:
+    """`parts`, less the verification of people where the labels do not say who is who.
+
+    Raises:
+        UserError: that is so, and it was asked for.
+    """
+    reason = why_no_verification(faces) if "verification" in parts else None
+    if reason and not automatic:
+        raise UserError(f"people cannot be verified: {reason}", 'give labels with "subject", or leave verification out')
+    return tuple(part for part in parts if part != "verification") if reason else parts
 
 
 def _first_side(folder: Path, exclude: Sequence[str]) -> int:
@@ -234,7 +251,10 @@ def _measure(
     measures = {
         "realism": lambda: {"realism": _measure_realism(faces, weights)},
         "labels": lambda: _measure_labels(faces),
-        "usefulness": lambda: {"usefulness": _measure_usefulness(faces, seeds, progress)},
+        "usefulness": lambda: {
+            "usefulness": measure_usefulness(*build_sets(faces), range(seeds), progress=_saying("usefulness", progress))
+        },
+        "verification": lambda: {"verification": _measure_verification(faces, seeds, progress)},
     }
     measured = {}
     for part in PARTS:
@@ -268,15 +288,21 @@ def _measure_labels(faces: Mapping[str, Faces]) -> dict:
     return {"labels": labels} | ({} if complexion is None else {"complexion": complexion})
 
 
-def _measure_usefulness(faces: Mapping[str, Faces], seeds: int, progress: Callable[[str], None]) -> dict:
+def _measure_verification(faces: Mapping[str, Faces], seeds: int, progress: Callable[[str], None]) -> dict:
+    test = People(faces["test"].images, faces["test"].groups, faces["test"].clips)
+    return measure_verification(build_people(faces), test, range(seeds), progress=_saying("verification", progress))
+
+
+def _saying(part: str, progress: Callable[[str], None]) -> Callable[[str, float], None]:
+    """Says once of each training that it has begun."""
     begun = set()
 
     def report(training: str, share: float) -> None:
         if training not in begun:
             begun.add(training)
-            progress(f"usefulness: training on {training} ({share:.0%} done)")
+            progress(f"{part}: training on {training} ({share:.0%} done)")
 
-    return measure_usefulness(*build_sets(faces), range(seeds), progress=report)
+    return report
 
 
 def _put_together(

@@ -96,6 +96,7 @@ def _body(result: dict, gallery: Gallery | None, sign: str) -> str:
         ("labels", "Labels", "do they still hold?", _labels(_part(result, "labels"), gallery)),
         ("complexion", "Complexion", "is skin still its own?", _complexion(_part(result, "complexion"))),
         ("usefulness", "Usefulness", "what does a network learn from them?", _usefulness(_part(result, "usefulness"))),
+        ("verification", "People", "can they be told apart by what was learnt?", _verification(result)),
         ("training", "Training", "how did the run go?", _training(result)),
         ("setup", "Setup", "what was evaluated, and with what?", _setup(result)),
     ]
@@ -361,6 +362,27 @@ def _usefulness(usefulness: dict) -> str:
     )
     rows = [[text(name), *cells] for name, *cells in zip(sets, *(cells for _, cells in columns), strict=True)]
     return table(caption, ["Trained on", *(title for title, _ in columns)], rows)
+
+
+def _verification(result: dict) -> str:
+    verification = _part(result, "verification")
+    sets = {name: scores for name, scores in _part(verification, "sets").items() if isinstance(scores, dict)}
+    rows = []
+    for name, scores in sets.items():
+        auc, tar = (_part(scores, measure) for measure in ("auc", "tar"))
+        closed = (share(measure.get("gap_closed")) for measure in (auc, tar))
+        cells = [cell for pair in zip((spread(auc), spread(tar)), closed, strict=True) for cell in pair]
+        rows.append([text(name), number(scores.get("people")), *cells])
+    if not rows:
+        return ""
+    pairs, accepts = _part(verification, "test").get("pairs"), share(verification.get("false_accepts"))
+    caption = (
+        "Pairs of photographs of people whom no network has seen: one person or two? Higher is better. "
+        + (f"{number(pairs[0])} pairs of one person, {number(pairs[1])} of two. " if pairs else "")
+        + f"True accepts: the share of pairs of one person above the threshold that {accepts} of the others pass. "
+        "Gap closed: the share of the way from raw to real."
+    )
+    return table(caption, ["Trained on", "People", "AUC", "Gap closed", "True accepts", "Gap closed"], rows)
 
 
 def _training(result: dict) -> str:

@@ -34,11 +34,11 @@ def reach_verdict(result: Mapping) -> dict:
     error on photographs decides, if it changed by more than its spread over the seeds; without that measurement,
     refined faces must be nearer by sliced Wasserstein distance, by SWD_NOISE at least, and harder to tell from
     photographs, by an AUC below the interval of the raw faces'. What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS,
-    TINTED_LEAST) decides nothing and is said right after what does.
+    TINTED_LEAST) decides nothing and is said right after what does; what is learnt of people is said last.
 
     Args:
-        result: the parts "usefulness", "realism", "labels" and "complexion" of evaluation.json, those that were
-            measured.
+        result: the parts "usefulness", "realism", "labels", "complexion" and "verification" of evaluation.json, those
+            that were measured.
 
     Returns:
         "helped", "sentence", and "reasons": the other sentences, in the order of their weight.
@@ -64,6 +64,8 @@ def reach_verdict(result: Mapping) -> dict:
     warnings, others = _judge_in_passing(result)
     reasons[1:1] = warnings
     reasons += others
+    if result.get("verification"):
+        reasons.append(_describe_verification(result["verification"]))
     helped = None if not verdicts else False if False in verdicts else True if all(verdicts) else None
     first, *others = reasons or ["Nothing was measured."]
     return {"helped": helped, "sentence": _OPENINGS[helped] + first[0].lower() + first[1:], "reasons": others}
@@ -97,6 +99,19 @@ def _usefulness_in_parts(sets: Mapping, key: str) -> str:
         return f"{text}: the network takes {alone['mean'] - refined['mean']:+.2f} off it."
     added = round(100 * both) - round(100 * closed)  # of what is printed
     return f"{text}: {100 * closed:.0f} % of the gap are closed by that alone, and the network adds {added:+d} points."
+
+
+def _describe_verification(verification: Mapping) -> str:
+    sets = verification["sets"]
+    before, after = (sets[name]["tar"] for name in ("raw", "refined"))
+    gap = after.get("gap_closed")
+    closed = "" if gap is None else f", {100 * gap:.0f} % of the gap to photographs closed"
+    return (
+        f"A network that learnt people from refined faces accepts {100 * after['mean']:.1f} % instead of "
+        f"{100 * before['mean']:.1f} % of the pairs of one person at {100 * verification['false_accepts']:g} % false "
+        f"accepts (AUC {sets['refined']['auc']['mean']:.3f} instead of {sets['raw']['auc']['mean']:.3f}){closed}; "
+        f"the spread over seeds is {100 * np.hypot(before['std'] or 0.0, after['std'] or 0.0):.1f} %."
+    )
 
 
 def _judge_realism(realism: Mapping) -> tuple[bool | None, str]:

@@ -1,8 +1,7 @@
 """The complexion of a face: a colour picture and its 68 points in; the mean colour of its skin, whether that is a
 colour that skin has, and how far it moved out.
 
-Colours are CIELAB of CIE 1976 under the white of D65, from sRGB (IEC 61966-2-1) by way of linear light: L* in 0..100,
-a* towards red, b* towards yellow. Distances are CIE76, Euclidean: about 2.3 is just noticeable (Mahy et al. 1994).
+Colours are CIELAB, see data/colour.py. Distances are CIE76, Euclidean: about 2.3 is just noticeable (Mahy et al. 1994).
 """
 
 from collections.abc import Mapping
@@ -11,13 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from simrefine.data.colour import is_tinted, to_lab
+from simrefine.data.images import to_signed
 from simrefine.data.points import LEFT_EYE, MOUTH, OUTLINE, RIGHT_EYE
-
-# What skin has, whatever its owner's: hues between red and yellow, some chroma, more light than black. Photographs in
-# coloured light or in black and white lie outside too, so it is the share of them that renders are held against.
-SKIN_HUES = (30.0, 75.0)  # degrees, of atan2(b*, a*)
-LEAST_CHROMA = 8.0
-LEAST_LIGHTNESS = 20.0
 
 
 def skin_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -38,12 +33,6 @@ def skin_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
     return inside(OUTLINE) & ~inside(LEFT_EYE) & ~inside(RIGHT_EYE) & ~inside(MOUTH)
 
 
-def to_lab(pixels: np.ndarray) -> np.ndarray:
-    """uint8 RGB [..., 3] to CIELAB, float32 [..., 3]."""
-    flat = pixels.reshape(1, -1, 3).astype(np.float32) / 255
-    return cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).reshape(pixels.shape)
-
-
 def skin_colours(images: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The mean colour of each face's skin, CIELAB [n, 3]; NaN where a point is missing or no skin is in the picture.
 
@@ -56,17 +45,8 @@ def skin_colours(images: np.ndarray, points: np.ndarray) -> np.ndarray:
         if np.isfinite(places).all():
             skin = image[skin_mask(places, *image.shape[:2])]
             if len(skin):
-                colours[index] = to_lab(skin).mean(axis=0)
+                colours[index] = to_lab(to_signed(skin)).mean(axis=0)
     return colours
-
-
-def is_tinted(colours: np.ndarray) -> np.ndarray:
-    """Whether each colour, CIELAB [n, 3] without NaN, is one that skin has only in coloured, no or hardly any light:
-    bool [n], see SKIN_HUES, LEAST_CHROMA and LEAST_LIGHTNESS."""
-    lightness, a, b = colours.T
-    hues = np.degrees(np.arctan2(b, a))
-    off_hue = (hues < SKIN_HUES[0]) | (hues > SKIN_HUES[1])
-    return off_hue | (np.hypot(a, b) < LEAST_CHROMA) | (lightness < LEAST_LIGHTNESS)
 
 
 def typology_angle(colours: np.ndarray) -> np.ndarray:

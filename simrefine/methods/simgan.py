@@ -135,7 +135,7 @@ class SimGAN:
             (synthetic, parts), points = dresser.dress(batch, style_rng), self._points(batch)
             return RefinerBatch(
                 synthetic=synthetic,
-                hold=self._hold(points, parts, n),
+                hold=self._hold(points, n, parts),
                 draws=draw_augmentation(n, rng),
                 points=(points / config.data.size).astype(np.float32) if config.keeper.landmarks else None,
                 disturbance=draw_disturbance(synthetic.shape, keeper_rng) if config.keeper.cycle else None,
@@ -166,9 +166,9 @@ class SimGAN:
             mirrored = mirror_points(points, size)
         return np.where(batch.mirrored[:, None, None], mirrored, points)
 
-    def _hold(self, points: np.ndarray | None, parts: np.ndarray | None, n: int) -> np.ndarray:
-        """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points. In the room of a photograph 1
-        again, but for the seam, which is to be healed: there is nothing to make more real."""
+    def _hold(self, points: np.ndarray | None, n: int, parts: np.ndarray | None = None) -> np.ndarray:
+        """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points. In the room of a
+        photograph 1 again, but for the seam, which is to be healed: there is nothing to make more real."""
         hold, options = np.ones((n, 1, 1, 1), np.float32), self.config.labels
         if points is not None:
             near = hold_map(points, self.config.data.size, options.reach)

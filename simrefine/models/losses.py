@@ -90,9 +90,9 @@ def high_pass(refined, synthetic):
 
 
 def band(face, refined, synthetic):
-    """What changes within the face at the scale of blotches, wider than fine grain and narrower than the fall of light: the
-    change averaged over 3/64 of the side less that over 25/64, each over the face alone. Its square counts too, as a
-    mean of magnitudes would forgive a few strong spots. `face` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+    """What changes within the face at the scale of blotches, wider than fine grain and narrower than the fall of light:
+    the change averaged over 3/64 of the side less that over 25/64, each over the face alone. Its square counts too, as
+    a mean of magnitudes would forgive a few strong spots. `face` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
     side = refined.shape[1]
     change, narrow, wide = (refined - synthetic) * face, _odd(side * 3 / 64), _odd(side * 25 / 64)
     fine, slow = (_box_mean(change, width) / (_box_mean(face, width) + 1e-3) for width in (narrow, wide))
@@ -101,8 +101,8 @@ def band(face, refined, synthetic):
 
 
 def _box_mean(x, reach: int):
-    """The mean over reach x reach pixels around each, those outside of the picture 0: two matrix products, as an average
-    pool of this width is slow on a CPU."""
+    """The mean over reach x reach pixels around each, those outside of the picture 0: two matrix products, as an
+    average pool of this width is slow on a CPU."""
     n, height, width, channels = x.shape
     along = ops.matmul(_box(width, reach), x)
     flat = ops.reshape(along, (n, height, width * channels))

@@ -48,8 +48,8 @@ def build_parser(channels: int, dtype: str, seed: int) -> keras.Model:
 
 
 def parser_of(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """The network as a function: uint8 faces [n, h, w, c] to soft labels, uint8 [n, h', w', parts] with 255 for 1, at the
-    size that `shrink` gives, SIZE."""
+    """The network as a function: uint8 faces [n, h, w, c] to soft labels, uint8 [n, h', w', parts] with 255 for 1, at
+    the size that `shrink` gives, SIZE."""
     infer = backend.compile_inference(lambda pictures: ops.softmax(network(pictures, training=False)))
 
     def parse(images: np.ndarray) -> np.ndarray:

@@ -1,5 +1,5 @@
-"""What a training dresses its renders with: part masks, label points and photographs in; the dresser, and the parser that
-was trained for it, out. Without masks and points, or where it is asked for, whole pictures' colours."""
+"""What a training dresses its renders with: part masks, label points and photographs in; the dresser, and the parser
+that was trained for it, out. Without masks and points, or where it is asked for, whole pictures' colours."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -155,8 +155,8 @@ def _mask_of(faces: Faces, place: int, folder: Path) -> Path:
 
 
 def _picture_styles(config: Config, synthetic: Faces, photographs: np.ndarray, say) -> PictureStyles:
-    """The styles of whole pictures, or none where they would do harm: where the two piles have little in common, as gray
-    photographs of stretched contrast and soft renders have, a picture is driven into black and white."""
+    """The styles of whole pictures, or none where they would do harm: where the two piles have little in common, as
+    gray photographs of stretched contrast and soft renders have, a picture is driven into black and white."""
     # One photograph at a time: all together, in the precision that this takes, they would fill the memory.
     styles, candidates = read_all_styles(photographs), config.style.candidates
     if candidates:
@@ -164,8 +164,8 @@ def _picture_styles(config: Config, synthetic: Faces, photographs: np.ndarray, s
         change = np.abs(restyle_alone(tried, styles, candidates, 0) - tried).mean() * 127.5
         if change > MAX_CHANGE:
             say(
-                f"styles      step back: the photographs' colours would change renders by {change:.0f} gray levels in the "
-                "mean, which no refiner could mend"
+                f"styles      step back: the photographs' colours would change renders by {change:.0f} gray levels in "
+                "the mean, which no refiner could mend"
             )
             candidates = 0
     return PictureStyles(styles, candidates)

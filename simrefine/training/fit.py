@@ -19,6 +19,7 @@ def fit(
     steps: int,
     optimizer: keras.optimizers.Optimizer,
     progress: Callable[[float], None] | None = None,
+    stop: Callable[[int], bool] | None = None,
 ) -> None:
     """Moves the trainable weights of `network`, and nothing else, `steps` times down the gradient of `loss`.
 
@@ -31,6 +32,7 @@ def fit(
         steps: how many.
         optimizer: not built yet.
         progress: called after every step with the share of the steps that is done, in (0, 1].
+        stop: called after every step with its number; True ends the training early.
     """
     variables = network.trainable_variables
     optimizer.build(variables)
@@ -43,3 +45,5 @@ def fit(
         step(*arrays)
         if progress:
             progress((index + 1) / steps)
+        if stop and stop(index):
+            break

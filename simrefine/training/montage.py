@@ -59,8 +59,8 @@ def probability_overlay(refined: np.ndarray, probabilities: list[np.ndarray]) ->
 
 
 def part_sheet(photographs: np.ndarray, soft: np.ndarray) -> np.ndarray:
-    """Photographs, uint8 [n, h, w, c], in a row above the most probable parts of their soft labels, [n, s, s, parts]: uint8
-    [2 h, n w, 3]."""
+    """Photographs, uint8 [n, h, w, c], in a row above the most probable parts of their soft labels, [n, s, s, parts]:
+    uint8 [2 h, n w, 3]."""
     shown = np.stack([_resize_nearest(maps.argmax(axis=-1)[None], photographs.shape[1:3])[0] for maps in soft])
     colours = np.array([PART_COLOURS[part] for part in PARTS], np.uint8)[shown]
     return sheet(np.stack([np.broadcast_to(photographs, colours.shape), colours]))

@@ -41,10 +41,11 @@ def test_points_follow_the_crop_and_the_size_of_their_picture_and_rejects_are_co
 
 
 def test_what_is_taken_keeps_its_labels(folder):
-    rows = [{"file": f"00{i}.png", "person": i, "label": f"class {i}"} for i in (0, 1, 3)]
+    rows = [{"file": f"00{i}.png", "person": i, "clip": f"film {i}", "label": f"class {i}"} for i in (0, 1, 3)]
     faces = read_faces(folder, "raw", write_rows(folder, rows), exclude=["wide*"], **READ)
     taken = faces.take([2, 0])
     assert (taken.names, taken.classes, taken.groups) == (["003.png", "000.png"], ["class 3", "class 0"], ["3", "0"])
+    assert taken.clips == ["film 3", "film 0"]
     np.testing.assert_array_equal(taken.images, faces.images[[2, 0]])
 
 

@@ -11,7 +11,6 @@ from simrefine.data.looks import (
     far_from_head,
     fill_person,
     head,
-    lab,
     natural,
     part_statistics,
     place,
@@ -84,12 +83,6 @@ def test_a_part_that_the_photograph_lacks_follows_the_light():
 def test_skin_that_no_person_has_is_not_natural():
     skins = [(200, 150, 120), (90, 130, 220), (20, 14, 10), (150, 150, 150)]  # usual, blue, in the dark, gray
     assert natural(bank_of(*(portrait(skin=skin) for skin in skins))).tolist() == [True, False, False, False]
-
-
-def test_lab_agrees_with_known_colours():
-    assert lab(np.array([[1.0, 1, 1], [-1, -1, -1], [1, -1, -1]])) == pytest.approx(
-        np.array([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]]), abs=0.3
-    )
 
 
 def test_the_photograph_is_one_of_near_complexion():

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from tiny import draw_face, tiny_config, write_pile
 
 from simrefine.cli import main
+from simrefine.data.faces import Faces
 from simrefine.data.images import Picture, encode_picture, fit_square, read_picture, to_signed, to_uint8
 from simrefine.data.styles import restyle_alone
 from simrefine.errors import UserError
 from simrefine.evaluation import evaluate as module
-from simrefine.evaluation import labels, realism, usefulness
+from simrefine.evaluation import labels, realism, two_sample, usefulness, verification
 from simrefine.evaluation.evaluate import charts_of, evaluate
 from simrefine.files import TEMPORARY_PREFIX
 from simrefine.measures import realism as formulas
@@ -32,18 +33,21 @@ def quick(monkeypatch):
     """Shorter trainings: what is tested here is not how well they learn."""
     monkeypatch.setattr(formulas, "PATCHES", 2**9)
     monkeypatch.setattr(formulas, "DIRECTIONS", 16)
-    monkeypatch.setattr(realism, "CLASSIFIER_STEPS", 3)
+    monkeypatch.setattr(two_sample, "STEPS", 3)
+    monkeypatch.setattr(two_sample, "FOLDS", 3)
     short = partial(usefulness.measure_usefulness, steps=2, precision="float32")
     monkeypatch.setattr(module, "measure_usefulness", short)
     monkeypatch.setattr(module, "measure_labels", partial(labels.measure_labels, steps=2))
+    people = partial(verification.measure_verification, steps=2, precision="float32")
+    monkeypatch.setattr(module, "measure_verification", people)
 
 
 def write_labels(folder, names, size, rng):
     """Five points a face: two eyes, a nose, two corners of the mouth."""
     points = np.array([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.4, 0.7], [0.6, 0.7]]) * size
     rows = [
-        {"file": name, "identity": index % 8, "landmarks": (points + rng.normal(0, 0.3, points.shape)).tolist()}
-        for index, name in enumerate(names)
+        {"file": name, "identity": f"{folder.name} {index % 8}", "landmarks": (points + noise).tolist()}
+        for index, (name, noise) in enumerate(zip(names, rng.normal(0, 0.3, (len(names), *points.shape)), strict=True))
     ]
     (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "labels.jsonl"
@@ -63,6 +67,19 @@ def folders(tmp_path):
     for name in ("raw", "real", "test"):
         write_labels(tmp_path / name, sorted(f.name for f in (tmp_path / name).iterdir()), 20, rng)
     return tmp_path
+
+
+def test_people_are_verified_where_the_labels_say_who_is_who_and_else_it_is_said_what_lacks(folders):
+    files = {"labels": folders / "raw" / "labels.jsonl", "test_labels": folders / "test" / "labels.jsonl"}
+    given = arguments(folders, **files, test=folders / "test")
+    result = evaluate(**given, parts=["verification"], seeds=1)
+    assert set(result["verification"]["sets"]) == {"raw", "refined"}, "the photographs have no labels"
+    rows = files["test_labels"].read_text().replace("identity", "number")
+    files["test_labels"].write_text(rows)
+    with pytest.raises(UserError, match="cannot be verified: the labels of the test faces do not say"):
+        evaluate(**given, parts=["verification"])
+    faces = {name: Faces(folders, None, groups=groups) for name, groups in (("raw", ["a"]), ("test", None))}
+    assert module._without_verification(module.PARTS, faces, automatic=True) == ("realism", "labels", "usefulness")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +103,10 @@ def test_everything_that_the_folders_allow_is_measured_and_written_down(folders)
     assert json.loads((folders / "out" / "evaluation.json").read_text()) == result
     page = (folders / "out" / "report.html").read_text()
     assert result["verdict"]["sentence"][:20] in page and "000.png" in page
-    assert set(result) >= {"verdict", "inputs", "realism", "labels", "usefulness", "versions", "seconds"}
+    assert set(result) >= {"verdict", "inputs", *module.PARTS, "versions", "seconds"}
+    assert set(result["verification"]["sets"]) == {"raw", "refined", "real"}
+    assert any("learnt people" in reason for reason in result["verdict"]["reasons"])
+    assert "True accepts" in page
     assert set(result["usefulness"]["sets"]) == {
         "raw",
         "colours only",

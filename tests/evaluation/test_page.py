@@ -73,6 +73,18 @@ RESULT = {
         "seeds": [0, 1, 2],
         "sets": {"raw": score(9.12, None), "refined": score(7.84, 0.432), "real": score(6.1, 1.0)},
     },
+    "verification": {
+        "false_accepts": 0.01,
+        "test": {"pairs": [977, 48000]},
+        "sets": {
+            name: {
+                "people": 600,
+                "auc": {"mean": auc, "std": 0.0123, "gap_closed": 0.6},
+                "tar": {"mean": tar, "std": 0.0234, "gap_closed": 0.71},
+            }
+            for name, auc, tar in (("raw", 0.701, 0.123), ("refined", 0.755, 0.345))
+        },
+    },
     "curves": {
         "step": [20, 40, 60],
         "refiner/change": [3.1, None, 4.2],
@@ -149,7 +161,7 @@ def test_whatever_was_evaluated_makes_a_sound_page(render, part):
     assert {link["href"][1:] for link in page.all("a")} == {section["id"] for section in page.all("section")}
     assert all(cell["scope"] in ("row", "col") for cell in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
-    shown = {"realism", "labels", "complexion", "usefulness", "curves", "everything"}
+    shown = {"realism", "labels", "complexion", "usefulness", "verification", "curves", "everything"}
     shown |= {"inputs", "config", "versions", "seconds"}
     assert bool(page.all("section")) == (part in shown)
 
@@ -165,7 +177,8 @@ def test_the_numbers_of_every_part_are_on_the_page(render):
     realism = ("92.3|", "41.3|", "0.993 (0.985 to 0.998)|", "0.832 to 0.911", "0.132 ± 0.004|", "50 % less")
     labels = ("0.421|1.31|", "0.0812|–|", "0.934|", "4.21 %")
     usefulness = ("7.84 ± 0.12", "43 %", "over 3 seeds")
-    for number in (*realism, *labels, *usefulness, "317|", "6.13|", "3.15.1|", "size = 64"):
+    people = ("refined|600|0.755 ± 0.012|60 %|0.345 ± 0.023|71 %|", "977 pairs of one person", "that 1 % of the others")
+    for number in (*realism, *labels, *usefulness, *people, "317|", "6.13|", "3.15.1|", "size = 64"):
         assert number in text, number
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from textures import blurred, textures, tinted, to_pixels
 
 from simrefine.data.images import fit_square, read_picture
 from simrefine.errors import UserError
 from simrefine.evaluation import realism
-from simrefine.evaluation.realism import inception_features, measure_realism, split_by_group, two_sample_test
+from simrefine.evaluation.realism import inception_features, measure_realism
+from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.measures import realism as formulas
 from simrefine.measures.realism import (
     check_enough,
@@ -30,32 +32,6 @@ FACES = Path(__file__).parents[3] / "shared" / "faces"
 def quick(monkeypatch):
     monkeypatch.setattr(formulas, "PATCHES", 2**12)
     monkeypatch.setattr(formulas, "DIRECTIONS", 128)
-    monkeypatch.setattr(realism, "CLASSIFIER_STEPS", 100)
-
-
-def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of `sigma` px, float64 [n, h, w, c]."""
-    radius = int(np.ceil(3 * sigma))
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    taps /= taps.sum()
-    height, width = images.shape[1:3]
-    padded = np.pad(images.astype(float), [(0, 0), (radius, radius), (radius, radius), (0, 0)], "edge")
-    rows = sum(tap * padded[:, k : k + height] for k, tap in enumerate(taps))
-    return sum(tap * rows[:, :, k : k + width] for k, tap in enumerate(taps))
-
-
-def to_pixels(images: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
-
-
-def textures(n: int, seed: int, size: int = 32, channels: int = 3) -> np.ndarray:
-    """Blotches of two scales: uint8 [n, size, size, channels]; every seed is a draw of the same distribution."""
-    noise = np.random.default_rng(seed).standard_normal((2, n, size, size, channels))
-    return to_pixels(120 + 150 * blurred(noise[0], 3) + 30 * blurred(noise[1], 0.7))
-
-
-def tinted(images: np.ndarray, levels: int = 8) -> np.ndarray:
-    return to_pixels(images + np.array([levels, 0, 0]))
 
 
 # Sliced Wasserstein distance
@@ -145,56 +121,6 @@ def test_the_gap_says_in_gray_levels_and_ratios_what_was_changed():
     assert blur["noise_difference"] < 0
     flat = statistics(np.full_like(images, 99))
     assert statistics_gap(flat, flat)["sharpness_ratio"] is None
-
-
-# Two-sample test
-
-
-def test_identical_sets_cannot_be_told_apart_however_small_and_the_answer_repeats():
-    images = textures(30, 0, 16)
-    shuffled = images[np.random.default_rng(0).permutation(30)]
-    # Order must not matter: a picture in the half to learn from, and its copy in the other, would be recognised.
-    test = two_sample_test(images, shuffled)
-    assert test.auc == pytest.approx(0.5)
-    assert test.low < 0.5 < test.high
-    assert test.n == 60
-    assert two_sample_test(images, shuffled) == test
-
-
-def test_two_draws_cannot_be_told_apart_and_a_tint_can():
-    a, b = textures(40, 0, 16), textures(50, 1, 16)
-    same = two_sample_test(a, b)
-    assert same.low < 0.5 < same.high
-    tint = two_sample_test(tinted(a, 16), b)
-    assert 0.5 < tint.low < tint.auc <= tint.high <= 1
-    assert tint.auc > 0.8
-
-
-def test_no_group_is_in_both_halves_and_the_halves_are_even():
-    groups_a = [f"p{i // 4}" for i in range(40)]
-    groups_b = [f"p{i // 3 + 5}" for i in range(60)]  # some of them the same people as in a
-    first_a, first_b = split_by_group(groups_a, groups_b, seed=0)
-    first = {key for key, half in zip(groups_a + groups_b, [*first_a, *first_b], strict=True) if half}
-    second = {key for key, half in zip(groups_a + groups_b, [*first_a, *first_b], strict=True) if not half}
-    assert not first & second
-    assert abs(first_a.sum() - 20) <= 4 and abs(first_b.sum() - 30) <= 4
-    other, _ = split_by_group(groups_a, groups_b, seed=1)
-    assert (other != first_a).any()
-    # One large group of a alone must not drive all that both sets share into the other half.
-    _, first_b = split_by_group(["x"] * 100 + list("pqrs"), list("pqrs"), seed=0)
-    assert first_b.sum() == 2
-
-
-def test_groups_are_drawn_whole_by_the_bootstrap():
-    weights = realism._bootstrap_weights(["x", "y", "x", "z"], np.random.default_rng(0))
-    assert (weights[:, 0] == weights[:, 2]).all()
-    assert set(np.unique(weights[:, [0, 1, 3]].sum(axis=1))) == {3}
-
-
-def test_too_few_people_are_an_error_that_counts_them():
-    images = textures(30, 0, 16)
-    with pytest.raises(UserError, match="too few different people.*second set.*: 2, at least 4"):
-        two_sample_test(images, images, groups_b=[i % 2 for i in range(30)])
 
 
 # FID and KID

@@ -123,3 +123,15 @@ def test_the_distance_is_told_in_the_same_two_parts():
     sentence = reach_verdict({"realism": result, "labels": HOLD})["sentence"]
     assert "are at 60.0 with an AUC of 0.930: 40 % of the distance are gone by that alone" in sentence
     assert sentence.endswith("and the network takes +10 % off.")
+
+
+def test_what_is_learnt_of_people_is_said_and_decides_nothing():
+    def learnt(mean):
+        return {name: {"mean": mean, "std": 0.01, "gap_closed": 0.25} for name in ("auc", "tar")}
+
+    people = {"false_accepts": 0.01, "sets": {"raw": learnt(0.5), "refined": learnt(0.3)}}
+    without = reach_verdict({"usefulness": useful(8.0, 7.0)})
+    verdict = reach_verdict({"usefulness": useful(8.0, 7.0), "verification": people})
+    assert verdict["helped"] is True and verdict["sentence"] == without["sentence"]
+    assert "30.0 % instead of 50.0 %" in verdict["reasons"][-1] and "25 % of the gap" in verdict["reasons"][-1]
+    assert reach_verdict({"verification": people})["helped"] is None

@@ -29,7 +29,8 @@ def faces(n, real=False, seed=0):
 
 
 def build(frozen=Frozen(), points=None, **options):  # noqa: B008 immutable
-    return SimGAN(tiny_config(**options), tiny_inputs(points=points), "float32", frozen)
+    config = tiny_config(**options)
+    return SimGAN(config, tiny_inputs(points=points, candidates=config.style.candidates), "float32", frozen)
 
 
 def refiner_batch(n=N, seed=0, draws=None, **more):

@@ -17,7 +17,7 @@ from simrefine.models.losses import (
     self_regularisation,
 )
 
-TERMS = [field.name for field in dataclasses.fields(RegularisationOptions) if field.name != "features"]
+TERMS = [field.name for field in dataclasses.fields(RegularisationOptions) if field.name not in ("features", "band")]
 EVERYWHERE = np.ones((1, 1, 1, 1), np.float32)
 
 
@@ -149,3 +149,38 @@ def test_a_feature_network_or_layer_that_is_not_there_is_named():
         build_feature_extractor("VGG17", "", None, 3)
     with pytest.raises(ValueError, match="nowhere.*only.*conv1_relu"):
         build_feature_extractor("MobileNet", "nowhere", None, 3)
+
+
+def blob(size: int, width: float, height: float = 0.2) -> np.ndarray:
+    """A spot of the given width, in shares of the side, in the middle: float32 [1, size, size, 3]."""
+    places = (np.arange(size) + 0.5) / size - 0.5
+    spot = np.exp(-(places[:, None] ** 2 + places**2) / 2 / width**2)
+    return np.repeat((height * spot / spot.sum() * size**2 * width**2)[None, ..., None], 3, axis=-1).astype(np.float32)
+
+
+def held_by_the_band(change, face=None) -> float:
+    face = np.ones((*change.shape[:3], 1), np.float32) if face is None else face
+    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, face=face))
+
+
+def test_the_band_holds_blotches_and_leaves_grain_and_slow_light_free():
+    blotch = blob(64, 0.08)
+    grain = np.abs(blotch).mean() * np.sign(np.random.default_rng(0).normal(size=blotch.shape)).astype(np.float32)
+    light = np.full_like(blotch, np.abs(blotch).mean())
+    assert held_by_the_band(blotch) > 3 * held_by_the_band(grain)
+    assert held_by_the_band(blotch) > 10 * held_by_the_band(light)
+
+
+def test_the_band_holds_within_the_face_only_and_needs_one():
+    blotch, face = blob(64, 0.08), np.zeros((1, 64, 64, 1), np.float32)
+    assert held_by_the_band(blotch, face) == pytest.approx(0, abs=1e-6)
+    assert float(self_regularisation({"band": 1.0}, blotch, 0 * blotch, EVERYWHERE)) == 0
+
+
+def test_the_band_forgives_a_few_strong_spots_less_than_many_weak_ones():
+    strong = held_by_the_band(blob(64, 0.08, height=6.0))
+    assert strong > 3.3 * held_by_the_band(blob(64, 0.08, height=2.0))
+
+
+def test_the_band_means_the_same_at_every_size():
+    assert held_by_the_band(blob(128, 0.08)) == pytest.approx(held_by_the_band(blob(64, 0.08)), rel=0.1)

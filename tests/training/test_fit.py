@@ -62,3 +62,18 @@ def test_batches_are_used_in_the_order_of_the_steps():
 
     fit(network, loss, batch, 5, keras.optimizers.SGD(0.1))
     np.testing.assert_array_equal(seen.numpy(), range(5))
+
+
+def test_training_ends_early_after_the_step_that_says_so():
+    network, shares, asked = make_network(), [], []
+
+    def loss(x):
+        return ops.mean(network(x, training=True) ** 2)
+
+    def stop(step: int) -> bool:
+        asked.append(step)
+        return step == 2
+
+    batch = (np.ones((4, 2), np.float32),)
+    fit(network, loss, lambda step: batch, 9, keras.optimizers.SGD(0.1), shares.append, stop)
+    assert asked == [0, 1, 2] and shares[-1] == 3 / 9
