@@ -24,12 +24,14 @@ FOLLOWERS = tuple(PARTS.index(part) for part in ("brows", "eyes", "mouth"))
 FEWEST = 0.002  # share of a picture that a part must cover for its statistics to mean something
 STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse drawn together
 NEAR = 0.05  # share of the photographs whose complexion counts as near
+FEWEST_NEAR = 8  # of them, where the share would be less: one photograph must not dress everyone
 OUTLINE = 16  # px, side of the outlines that are held against each other
 PERSON = 0.3  # share of a pixel from which on it shows the photograph's person
 DILATION = 5 / 64  # by which the person is taken larger before it is filled, in shares of the side
 FILL_RADIUS = 3  # px, of the inpainting
 FACE = tuple(PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth"))
 SEAM = 1.5 / 64  # standard deviation of the seam's width, in shares of the side
+MIXED = 1 / 64  # how far inside the outline a pixel may still have the old background in it, in shares of the side
 SOLID = 0.97  # share of a pixel from which on it shows the head alone, and has no other colour in it
 
 
@@ -92,7 +94,9 @@ def choose(means: np.ndarray, soft: np.ndarray, bank: Bank, draws: np.ndarray) -
     """
     colour = to_lab if means.shape[-1] == 3 else np.asarray
     own, theirs = colour(means[:, SKIN]), colour(bank.means[:, SKIN])
-    near = np.linalg.norm(own[:, None] - theirs[None], axis=-1).argsort(axis=1)[:, : max(1, int(len(theirs) * NEAR))]
+    near = np.linalg.norm(own[:, None] - theirs[None], axis=-1).argsort(axis=1)[
+        :, : max(FEWEST_NEAR, int(len(theirs) * NEAR))
+    ]
     drawn = np.take_along_axis(near, (draws * near.shape[1]).astype(int), axis=1)
     heads = outline(soft, dilation=0)
     made_up = (bank.outlines[drawn] * (1 - heads[:, None])).sum(axis=-1)
@@ -124,10 +128,13 @@ def place(pictures: np.ndarray, soft: np.ndarray, scenes: np.ndarray) -> np.ndar
     float32 [n, h, w, c]. Where a pixel is partly head, the head's own colour is taken from where it is wholly head, so
     that no rim of the old background comes along."""
     heads = head(soft)
-    side = 2 * (pictures.shape[1] // 32) + 1
-    solid = heads**4 + 1e-4
-    own = np.stack([_mean_near(picture, weight, side) for picture, weight in zip(pictures, solid, strict=True)])
-    faces = np.where(heads > SOLID, pictures, own)
+    reach = max(1, round(MIXED * pictures.shape[1]))
+    inner = np.stack([cv2.erode(one, np.ones((2 * reach + 1,) * 2)) for one in heads[..., 0]])[..., None]
+    weights = inner**4 + 1e-4
+    own = np.stack(
+        [_mean_near(picture, weight, reach + 0.5) for picture, weight in zip(pictures, weights, strict=True)]
+    )
+    faces = np.where(inner > SOLID, pictures, own)
     return heads * faces + (1 - heads) * scenes
 
 
@@ -164,10 +171,10 @@ def _light(own: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return gain, gain - 1
 
 
-def _mean_near(picture: np.ndarray, weight: np.ndarray, side: int) -> np.ndarray:
-    """The weighted mean over a normal window of `side` px: picture [h, w, c], weight [h, w, 1]."""
-    blurred = cv2.GaussianBlur(picture * weight, (0, 0), side / 2).reshape(picture.shape)
-    return blurred / cv2.GaussianBlur(weight, (0, 0), side / 2).reshape(weight.shape)
+def _mean_near(picture: np.ndarray, weight: np.ndarray, reach: float) -> np.ndarray:
+    """The weighted mean over a normal window of standard deviation `reach` px: picture [h, w, c], weight [h, w, 1]."""
+    blurred = cv2.GaussianBlur(picture * weight, (0, 0), reach).reshape(picture.shape)
+    return blurred / cv2.GaussianBlur(weight, (0, 0), reach).reshape(weight.shape)
 
 
 def _person(soft: np.ndarray, dilation: float) -> np.ndarray:

@@ -100,6 +100,14 @@ def band(face, refined, synthetic):
     return ops.abs(blotches) + 4.0 * ops.square(blotches)
 
 
+def tint(refined, synthetic):
+    """The slow change of colour that is no change of light: its mean over 25/64 of the side, less that of its channels.
+    Light may fall otherwise on a refined face, its complexion stays. [n, h, w, c]; 0 for gray."""
+    change = refined - synthetic
+    colour = change - ops.mean(change, axis=-1, keepdims=True)
+    return ops.abs(_box_mean(colour, _odd(refined.shape[1] * 25 / 64)))
+
+
 def _box_mean(x, reach: int):
     """The mean over reach x reach pixels around each, those outside of the picture 0: two matrix products, as an
     average pool of this width is slow on a CPU."""
@@ -132,7 +140,7 @@ def self_regularisation(
     Args:
         lambdas: by the name of the term, a function above; "features" is `feature_distance`. Those of 0 are left out.
         refined, synthetic: [n, h, w, c] in [-1, 1].
-        hold: the weight of each pixel's penalty in [0, 1], [n, h, w, 1] or [n, 1, 1, 1]. Where a term's penalties are
+        hold: the weight of each pixel's penalty in [0, 1], but for `band` and `tint`, [n, h, w, 1] or [n, 1, 1, 1]. Where a term's penalties are
             coarser than the picture, it is averaged to their places.
         extractor: of the feature maps, where their lambda is not 0.
         face: how much of each pixel is face, [n, h, w, 1], for `band`, which it weighs in place of `hold`; None leaves
@@ -140,9 +148,13 @@ def self_regularisation(
     """
     total = ops.zeros(())
     for name, weight in lambdas.items():
-        if name == "band" and weight and face is not None:
+        if not weight or (name == "band" and face is None):
+            continue
+        if name == "band":
             total = total + weight * ops.mean(band(face, refined, synthetic))
-        elif name != "band" and weight:
+        elif name == "tint":
+            total = total + weight * ops.mean(tint(refined, synthetic))
+        else:
             term = partial(feature_distance, extractor) if name == "features" else globals()[name]
             penalty = term(refined, synthetic)
             total = total + weight * ops.mean(_at_scale(hold, penalty.shape[1:3]) * penalty)

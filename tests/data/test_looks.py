@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from portraits import EYES, HAIR, SKIN, portrait
 
 from simrefine.catalogue import PARTS
 from simrefine.data import looks
@@ -17,23 +18,6 @@ from simrefine.data.looks import (
     read_bank,
     recolour,
 )
-
-SIZE = 32
-SKIN, HAIR, EYES, CLOTHES = (PARTS.index(part) for part in ("skin", "hair", "eyes", "clothes"))
-
-
-def portrait(skin=(200, 150, 120), hair=(60, 40, 20), room=(90, 110, 130), clothes=(20, 60, 20), shift=0, seed=0):
-    """A picture, uint8 [SIZE, SIZE, 3], and its soft labels, uint8 [SIZE, SIZE, parts]: hair above a face with eyes."""
-    labels = np.zeros((SIZE, SIZE), int)
-    labels[4:12, 10 + shift : 22 + shift] = HAIR
-    labels[12:26, 10 + shift : 22 + shift] = SKIN
-    labels[15:17, 12 + shift : 15 + shift] = labels[15:17, 17 + shift : 20 + shift] = EYES
-    labels[26:] = CLOTHES
-    colours = {0: room, SKIN: skin, HAIR: hair, EYES: (230, 230, 230), CLOTHES: clothes}
-    picture = np.zeros((SIZE, SIZE, 3)) + np.random.default_rng(seed).normal(0, 6, (SIZE, SIZE, 1))
-    for label, colour in colours.items():
-        picture[labels == label] += colour
-    return np.clip(picture, 0, 255).astype(np.uint8), (255 * np.eye(len(PARTS))[labels]).astype(np.uint8)
 
 
 def bank_of(*portraits) -> Bank:
@@ -85,7 +69,8 @@ def test_skin_that_no_person_has_is_not_natural():
     assert natural(bank_of(*(portrait(skin=skin) for skin in skins))).tolist() == [True, False, False, False]
 
 
-def test_the_photograph_is_one_of_near_complexion():
+def test_the_photograph_is_one_of_near_complexion(monkeypatch):
+    monkeypatch.setattr(looks, "FEWEST_NEAR", 1)
     picture, soft = given(portrait())
     skins = [(90, 60, 45)] * 20 + [(201, 151, 121)] + [(240, 200, 180)] * 20
     bank = bank_of(*(portrait(skin=skin, seed=k) for k, skin in enumerate(skins)))

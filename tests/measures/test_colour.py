@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simrefine.data.colour import to_lab
 from simrefine.data.faces import read_faces
+from simrefine.data.images import to_signed
 from simrefine.measures.colour import (
     compare_complexions,
     is_tinted,
     skin_colours,
     skin_mask,
-    to_lab,
     typology_angle,
 )
 
@@ -53,12 +54,12 @@ def painted(skin=SKIN, eyes=(10, 20, 250), mouth=(250, 0, 0), hair=(0, 250, 0)) 
 def test_known_colours_have_their_published_lab_values():
     colours = np.array([[255, 255, 255], [255, 0, 0], [0, 0, 255], [128, 128, 128], [0, 0, 0]], np.uint8)
     known = [[100, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86], [53.59, 0, 0], [0, 0, 0]]
-    np.testing.assert_allclose(to_lab(colours), known, atol=0.15)
+    np.testing.assert_allclose(to_lab(to_signed(colours)), known, atol=0.15)
 
 
 def test_only_skin_counts_neither_eyes_nor_mouth_nor_what_is_around_the_face():
     points = face_points()[None]
-    np.testing.assert_allclose(skin_colours(painted()[None], points)[0], to_lab(SKIN[None])[0], atol=1e-3)
+    np.testing.assert_allclose(skin_colours(painted()[None], points)[0], to_lab(to_signed(SKIN[None]))[0], atol=1e-3)
     mask = skin_mask(points[0], SIZE, SIZE)
     assert mask[30, 32] and not mask[26, 24] and not mask[26, 40] and not mask[42, 32] and not mask[10, 32]
 
@@ -74,7 +75,7 @@ def test_eyes_and_lips_that_are_closed_to_a_line_or_a_point_take_no_skin_away():
 def test_the_mean_is_taken_over_all_of_the_skin():
     face = painted()
     face[:, 32:] = np.where((face[:, 32:] == SKIN).all(-1, keepdims=True), np.uint8([120, 80, 60]), face[:, 32:])
-    halves = to_lab(np.stack([SKIN, np.uint8([120, 80, 60])])).mean(axis=0)
+    halves = to_lab(to_signed(np.stack([SKIN, np.uint8([120, 80, 60])]))).mean(axis=0)
     np.testing.assert_allclose(skin_colours(face[None], face_points()[None])[0], halves, atol=0.1)
 
 
@@ -97,7 +98,7 @@ def test_a_face_that_is_not_fully_annotated_or_outside_has_no_complexion():
     ],
 )
 def test_a_colour_that_no_skin_has_is_tinted(rgb, tinted):
-    assert is_tinted(to_lab(np.array([rgb], np.uint8)))[0] == tinted
+    assert is_tinted(to_lab(to_signed(np.array([rgb], np.uint8))))[0] == tinted
 
 
 def test_the_typology_angle_is_that_of_its_formula():

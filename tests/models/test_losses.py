@@ -17,7 +17,9 @@ from simrefine.models.losses import (
     self_regularisation,
 )
 
-TERMS = [field.name for field in dataclasses.fields(RegularisationOptions) if field.name not in ("features", "band")]
+TERMS = [
+    field.name for field in dataclasses.fields(RegularisationOptions) if field.name not in ("features", "band", "tint")
+]
 EVERYWHERE = np.ones((1, 1, 1, 1), np.float32)
 
 

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from portraits import SIZE, portrait
+
+from simrefine.catalogue import PARTS
+from simrefine.config import Config
+from simrefine.data.batches import Batch
+from simrefine.data.dressing import PartLooks, PictureStyles, read_dresser, read_looks
+from simrefine.data.images import to_signed
+from simrefine.data.styles import read_styles
+
+SKINS = [(200, 150, 120), (190, 140, 110), (120, 80, 60), (230, 190, 160)]
+
+
+def parse(images: np.ndarray) -> np.ndarray:
+    """A parser for the portraits of this file, which all have one outline."""
+    return np.repeat(portrait()[1][None], len(images), axis=0)
+
+
+def photographs(count: int = 12) -> np.ndarray:
+    rooms = np.random.default_rng(0).integers(40, 220, (count, 3))
+    return np.stack([portrait(skin=SKINS[k % 4], room=rooms[k], seed=k)[0] for k in range(count)])
+
+
+def renders(count: int = 3) -> np.ndarray:
+    return to_signed(np.stack([portrait(skin=SKINS[k % 4], seed=100 + k)[0] for k in range(count)]))
+
+
+def part_looks(scenes: bool = True, parts: np.ndarray | None = None) -> PartLooks:
+    bank, rooms = read_looks(photographs(), parse, scenes)
+    return PartLooks(bank, 2, parse, rooms, parts)
+
+
+@pytest.mark.parametrize("scenes", [False, True])
+def test_a_face_is_dressed_alike_whatever_comes_with_it(scenes):
+    dresser, faces = part_looks(scenes), renders()
+    together = dresser.dress_alone(faces, seed=0).pictures
+    alone = np.concatenate([dresser.dress_alone(face[None], seed=0).pictures for face in faces[::-1]])[::-1]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_another_seed_gives_another_look():
+    dresser, faces = part_looks(), renders()
+    looks = [dresser.dress_alone(faces, seed).pictures for seed in range(4)]
+    assert max(np.abs(look - looks[0]).mean() for look in looks[1:]) > 0.01
+
+
+def test_with_scenes_the_room_is_a_photographs_and_without_the_renders_own_in_its_colours():
+    faces = renders()
+    inside, outside = part_looks(True), part_looks(False)
+    assert inside.has_scenes and not outside.has_scenes
+    corner = inside.dress_alone(faces, 0).pictures[0, :3, :3]
+    rooms = to_signed(inside.scenes[:, :3, :3])
+    assert np.abs(rooms - corner).mean(axis=(1, 2, 3)).min() < 1e-5
+    own = outside.dress_alone(faces, 0).pictures[0, :3, :3]
+    assert np.corrcoef(own.mean(axis=-1).ravel(), faces[0, :3, :3].mean(axis=-1).ravel())[0, 1] > 0.9
+
+
+def test_the_parts_of_a_mirrored_face_are_mirrored():
+    left = portrait(shift=-6)
+    dresser = part_looks(parts=left[1][None].repeat(2, axis=0))
+    pictures = to_signed(np.stack([left[0], left[0][:, ::-1]]))
+    batch = Batch(pictures, np.array([0, 1]), np.array([False, True]))
+    parts = dresser.dress(batch, np.random.default_rng(0)).parts
+    np.testing.assert_array_equal(parts[0], parts[1][:, ::-1])
+
+
+def test_faces_of_another_size_are_dressed_at_their_own():
+    dressed = part_looks().dress_alone(renders().repeat(2, axis=1).repeat(2, axis=2), 0)
+    assert dressed.pictures.shape == (3, 2 * SIZE, 2 * SIZE, 3)
+    assert dressed.parts.shape == (3, 2 * SIZE, 2 * SIZE, len(PARTS))
+
+
+def test_what_is_published_is_read_back_and_holds_no_picture():
+    dresser, faces, config = part_looks(False), renders(), Config.load(values={"parts.candidates": 2}, environment={})
+    arrays = dresser.arrays()
+    assert all(values[0].size < SIZE * SIZE for values in arrays.values())
+    again = read_dresser(arrays, config, parse).dress_alone(faces, 0).pictures
+    np.testing.assert_array_equal(again, dresser.dress_alone(faces, 0).pictures)
+    styles = PictureStyles(read_styles(to_signed(photographs())), config.style.candidates)
+    again = read_dresser(styles.arrays(), config, None).dress_alone(faces, 0).pictures
+    np.testing.assert_allclose(again, styles.dress_alone(faces, 0).pictures, atol=1e-5)
+
+
+def test_photographs_in_coloured_light_dress_no_one():
+    blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)]
+    bank, rooms = read_looks(np.stack([*photographs(), *blue]), parse, True)
+    assert len(bank.shares) == len(rooms) == 12
+
+
+def test_where_no_complexion_is_natural_all_photographs_are_taken():
+    blue = np.stack([portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)])
+    assert len(read_looks(blue, parse, False)[0].shares) == 5

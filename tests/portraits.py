@@ -1,0 +1,22 @@
+"""Plain portraits with their soft part labels: hair above a face with eyes, before a room, over clothes."""
+
+import numpy as np
+
+from simrefine.catalogue import PARTS
+
+SIZE = 32  # px
+SKIN, HAIR, EYES, CLOTHES = (PARTS.index(part) for part in ("skin", "hair", "eyes", "clothes"))
+
+
+def portrait(skin=(200, 150, 120), hair=(60, 40, 20), room=(90, 110, 130), clothes=(20, 60, 20), shift=0, seed=0):
+    """A picture, uint8 [SIZE, SIZE, 3], and its soft labels, uint8 [SIZE, SIZE, parts]: hair above a face with eyes."""
+    labels = np.zeros((SIZE, SIZE), int)
+    labels[4:12, 10 + shift : 22 + shift] = HAIR
+    labels[12:26, 10 + shift : 22 + shift] = SKIN
+    labels[15:17, 12 + shift : 15 + shift] = labels[15:17, 17 + shift : 20 + shift] = EYES
+    labels[26:] = CLOTHES
+    colours = {0: room, SKIN: skin, HAIR: hair, EYES: (230, 230, 230), CLOTHES: clothes}
+    picture = np.zeros((SIZE, SIZE, 3)) + np.random.default_rng(seed).normal(0, 6, (SIZE, SIZE, 1))
+    for label, colour in colours.items():
+        picture[labels == label] += colour
+    return np.clip(picture, 0, 255).astype(np.uint8), (255 * np.eye(len(PARTS))[labels]).astype(np.uint8)
