@@ -157,7 +157,9 @@ class RegularisationOptions:
         "change within the face between 3/64 and 25/64 of the side, where blotches live; where parts are known",
         low=0,
     )
-    tint: float = option(2.0, "slow change of colour, not of light, over 25/64 of the side", low=0)
+    tint: float = option(
+        2.0, "slow change of colour, not of light, over 25/64 of the side; where parts are known", low=0
+    )
     features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
 
 

@@ -38,7 +38,9 @@ GALLERY_FACES = 12  # at most, evenly spread over what is given
 MAX_PNG_SIDE = 128  # px; larger pictures become JPEG, or the page would weigh tens of megabytes
 TILE_SIDE = 256  # px; smaller pictures are enlarged with visible pixels, as smoothing would hide what was refined
 # What closes the captions of tables that have such a row or column.
-UNREFINED = " Unrefined: faces as the refiner's network receives them, in their new colours, without the network."
+UNREFINED = (
+    " Unrefined: faces as the refiner's network receives them, in their new colours and rooms, without the network."
+)
 SAME = 0.01  # a distance that changed by a smaller share is called unchanged
 
 _MARKS = {  # paths in a 32 x 32 disc

@@ -89,7 +89,7 @@ def _judge_usefulness(useful: Mapping) -> tuple[bool | None, str]:
 
 
 def _usefulness_in_parts(sets: Mapping, key: str) -> str:
-    """What of the gain is the network's: faces as it receives them, in their new colours, are worth something alone."""
+    """What of the gain is the network's: faces as it receives them, dressed, are worth something alone."""
     if not sets.get("unrefined"):
         return ""
     alone, refined = sets["unrefined"][key], sets["refined"][key]

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels: D = P(refined)
+OF_PARTS = ("band", "tint")  # terms for faces that are dressed part by part: in other colours there is more to mend
 BLUR = 9  # px, of the box blur that high_pass takes away
 
 
@@ -140,15 +141,14 @@ def self_regularisation(
     Args:
         lambdas: by the name of the term, a function above; "features" is `feature_distance`. Those of 0 are left out.
         refined, synthetic: [n, h, w, c] in [-1, 1].
-        hold: the weight of each pixel's penalty in [0, 1], but for `band` and `tint`, [n, h, w, 1] or [n, 1, 1, 1]. Where a term's penalties are
-            coarser than the picture, it is averaged to their places.
+        hold: the weight of each pixel's penalty in [0, 1], but for `band` and `tint`: [n, h, w, 1] or [n, 1, 1, 1].
+            Where a term's penalties are coarser than the picture, it is averaged to their places.
         extractor: of the feature maps, where their lambda is not 0.
-        face: how much of each pixel is face, [n, h, w, 1], for `band`, which it weighs in place of `hold`; None leaves
-            that term out.
+        face: how much of each pixel is face, [n, h, w, 1], where parts are known; None leaves OF_PARTS out.
     """
     total = ops.zeros(())
     for name, weight in lambdas.items():
-        if not weight or (name == "band" and face is None):
+        if not weight or (name in OF_PARTS and face is None):
             continue
         if name == "band":
             total = total + weight * ops.mean(band(face, refined, synthetic))

@@ -5,11 +5,13 @@ Each test stands against a defect found in public ports of SimGAN.
 
 import numpy as np
 import pytest
-from tiny import draw_face, tiny_config, tiny_inputs
+from portraits import portrait
+from tiny import ArrayPile, draw_face, tiny_config, tiny_inputs
 
 from simrefine.catalogue import REALISM
+from simrefine.data.dressing import PartLooks, read_looks
 from simrefine.data.images import to_signed
-from simrefine.methods.method import Frozen
+from simrefine.methods.method import Frozen, Inputs
 from simrefine.methods.simgan import DiscriminatorBatch, RefinerBatch, SimGAN
 from simrefine.models.augmentation import draw_augmentation
 from simrefine.models.keepers import draw_disturbance
@@ -254,6 +256,18 @@ def test_the_map_of_a_mirrored_picture_is_mirrored():
     for hold, mirrored in zip(holds, batch.mirrored, strict=True):
         left_eye, its_mirror = hold[5, 5, 0], hold[5, 10, 0]
         assert (its_mirror > left_eye) if mirrored else (left_eye > its_mirror)
+
+
+def test_with_scenes_the_room_is_held_and_the_head_is_free_and_the_face_is_known():
+    pictures, soft = (np.repeat(values[None], 10, axis=0) for values in portrait())
+    bank, rooms = read_looks(pictures, lambda images: soft[: len(images)], True)
+    dresser = PartLooks(bank, 2, lambda images: soft[: len(images)], rooms, soft)
+    inputs = Inputs(ArrayPile(pictures), ArrayPile(pictures), np.full((10, 1, 2), 16.0, np.float32), dresser)
+    gan = SimGAN(tiny_config(data__size=32, data__flip=False), inputs, "float32")
+    batch = gan.batch(0).refiner[0]
+    assert batch.hold[:, 16, 0] == pytest.approx(1) and (batch.hold[:, 6, 16] < 0.5).all()
+    assert batch.hold[:, 16, 16] == pytest.approx(1, abs=0.1)  # the label point
+    assert batch.face[:, 20, 16] == pytest.approx(1) and batch.face[:, 16, 0] == pytest.approx(0)
 
 
 def test_the_map_weighs_the_regularisation_in_training_and_pretraining(uncompiled):
