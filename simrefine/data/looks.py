@@ -22,6 +22,7 @@ BACKGROUND, SKIN, CLOTHES = (PARTS.index(part) for part in ("background", "skin"
 # else among them, and whites must stay white. Brows so stay as much darker than the skin as they were.
 FOLLOWERS = tuple(PARTS.index(part) for part in ("brows", "eyes", "mouth"))
 FEWEST = 0.002  # share of a picture that a part must cover for its statistics to mean something
+RANGE, SKIN_RANGE = 1.5, 3.0  # standard deviations from its mean within which a part's colours lie; skin has highlights
 STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse drawn together
 NEAR = 0.05  # share of the photographs whose complexion counts as near
 FEWEST_NEAR = 8  # of them, where the share would be less: one photograph must not dress everyone
@@ -29,6 +30,7 @@ OUTLINE = 16  # px, side of the outlines that are held against each other
 PERSON = 0.3  # share of a pixel from which on it shows the photograph's person
 DILATION = 5 / 64  # by which the person is taken larger before it is filled, in shares of the side
 FILL_RADIUS = 3  # px, of the inpainting
+FILL_BLUR = 1 / 32  # standard deviation of what is filled, in shares of the side
 FACE = tuple(PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth"))
 SEAM = 1.5 / 64  # standard deviation of the seam's width, in shares of the side
 MIXED = 1 / 64  # how far inside the outline a pixel may still have the old background in it, in shares of the side
@@ -104,7 +106,11 @@ def choose(means: np.ndarray, soft: np.ndarray, bank: Bank, draws: np.ndarray) -
 
 
 def recolour(pictures: np.ndarray, soft: np.ndarray, bank: Bank) -> np.ndarray:
-    """Pictures, float32 [n, h, w, c], each part in the colours of the n photographs of `bank`; clipped to [-1, 1]."""
+    """Pictures, float32 [n, h, w, c], each part in the colours of the n photographs of `bank`; clipped to [-1, 1].
+
+    A pixel on the border of two parts has a colour that neither has: light skin under a map that makes dark hair blond
+    would be white. So each part's map gets colours within RANGE of that part's mean.
+    """
     n, channels = len(pictures), pictures.shape[-1]
     shares, means, covariances = part_statistics(pictures, soft)
     maps = monge_map(covariances, bank.covariances, STRETCH)  # [n, parts, c, c]
@@ -115,11 +121,15 @@ def recolour(pictures: np.ndarray, soft: np.ndarray, bank: Bank) -> np.ndarray:
     missing[:, SKIN] = False
     maps = np.where(missing[..., None, None], light_map[:, None, None, None] * np.eye(channels), maps)
     shifts = np.where(missing[..., None], light_shift[:, None, None], shifts)
-    table = np.concatenate([maps.reshape(n, len(PARTS), -1), shifts], axis=-1).astype(np.float32)
-    local = soft.reshape(n, -1, len(PARTS)) @ table  # [n, pixels, c * c + c]: the map of each pixel
-    pixels = pictures.reshape(n, -1, channels)
-    matrices, offsets = local[..., : channels * channels], local[..., channels * channels :]
-    moved = np.einsum("npi,npij->npj", pixels, matrices.reshape(n, -1, channels, channels)) + offsets
+    pixels, weights = pictures.reshape(n, -1, channels), soft.reshape(n, -1, len(PARTS))
+    moved = np.zeros_like(pixels)
+    for part in range(len(PARTS)):
+        spread = (SKIN_RANGE if part == SKIN else RANGE) * np.sqrt(
+            np.diagonal(covariances[:, part], axis1=-2, axis2=-1)
+        )
+        low, high = (means[:, part] - spread)[:, None], (means[:, part] + spread)[:, None]
+        mapped = np.clip(pixels, low, high) @ maps[:, part].astype(np.float32) + shifts[:, None, part]
+        moved += weights[..., part, None] * mapped
     return np.clip(moved, -1, 1).reshape(pictures.shape).astype(np.float32)
 
 
@@ -158,10 +168,12 @@ def far_from_head(soft: np.ndarray) -> np.ndarray:
 def fill_person(image: np.ndarray, soft: np.ndarray) -> np.ndarray:
     """A photograph, uint8 [h, w, c], without its person, who is filled in from the surroundings; `soft` are its labels,
     uint8 [s, s, parts]."""
-    height, width, channels = image.shape
+    height, width = image.shape[:2]
     person = _person(as_shares(soft[None], height, width), DILATION)[0]
     filled = cv2.inpaint(image, (person * 255).astype(np.uint8), FILL_RADIUS, cv2.INPAINT_TELEA)
-    return filled.reshape(height, width, channels)
+    # The fills of both sides meet in a seam; what is filled is out of focus.
+    smooth = cv2.GaussianBlur(filled, (0, 0), FILL_BLUR * height).reshape(image.shape)
+    return np.where(person[..., None], smooth, image)
 
 
 def _light(own: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
