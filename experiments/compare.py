@@ -22,6 +22,7 @@ from simrefine.evaluation.adaptation import hold_out
 from simrefine.evaluation.baselines import match_colours
 from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
+from simrefine.measures.colour import compare_complexions, skin_colours
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean
 from simrefine.refining.refiner import load
@@ -55,12 +56,17 @@ def measure_faces(images: np.ndarray, faces: Faces, photographs: Faces, moved: b
     if moved:
         drift = summarise_drift(measure_drift(faces.images, images, faces.points, faces.names))
         measured |= {key: drift[key] for key in ("percent_median", "percent_p95")}
+    if images.shape[-1] == 3:
+        before, after = (skin_colours(pictures, faces.points) for pictures in (faces.images, images))
+        measured["complexion"] = compare_complexions(before, {"these": after}, None)["these"]
     return measured
 
 
 def print_table(sets: Mapping[str, dict]) -> None:
-    print("| trained on | NME | gap closed | NME, adapted | gap closed, adapted | SWD | AUC | displacement |")
-    print("|---|---|---|---|---|---|---|---|")
+    heads = ("trained on", "NME", "gap closed", "NME, adapted", "gap closed, adapted", "SWD", "AUC", "displacement")
+    heads += ("tinted", "complexion moved, CIE76 / ITA")
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
     for name, measured in sets.items():
         cells = []
         for key in ("error", "adapted"):
@@ -73,6 +79,10 @@ def print_table(sets: Mapping[str, dict]) -> None:
         cells.append(f"{faces['swd']:.1f}" if faces else "")
         cells.append("{auc:.2f} ({low:.2f} .. {high:.2f})".format(**faces["auc"]) if faces else "")
         cells.append(f"{faces['percent_median']:.2f} / {faces['percent_p95']:.2f}" if "percent_p95" in faces else "")
+        skin = faces.get("complexion")
+        cells.append(f"{100 * skin['tinted']:.1f} %" if skin else "")
+        moved = skin and "percent_p95" in faces
+        cells.append(f"{skin['distance']['median']:.1f} / {skin['ita_change']['median']:.1f}" if moved else "")
         print(f"| {name} | {' | '.join(cells)} |")
 
 

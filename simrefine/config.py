@@ -208,7 +208,7 @@ class OptimizerOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    steps: int = option(3000, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
+    steps: int = option(1600, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
     batch_size: int = option(32, "pictures per update", low=2, high=4096)
     refiner_updates: int = option(1, "K_g: refiner updates a step", low=1, high=100)
     discriminator_updates: int = option(1, "K_d: discriminator updates a step", low=1, high=100)

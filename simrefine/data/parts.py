@@ -25,6 +25,10 @@ _POLYGONS = (
 )
 
 
+# What `parts_of_points` tells apart: "background" stands for hair and clothes too.
+OF_POINTS = frozenset(("background", *(part for part, _ in _POLYGONS)))
+
+
 def parts_of_mask(mask: np.ndarray, classes: Mapping[int, str], size: int) -> np.ndarray:
     """Part labels, uint8 [size, size], of a mask of classes, uint8 [h, w], cropped and resized as its picture is by
     `images.fit_square`. Classes that the table does not name are UNKNOWN."""

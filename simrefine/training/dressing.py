@@ -13,7 +13,7 @@ from simrefine.data.dressing import Dresser, PartLooks, PictureStyles, read_look
 from simrefine.data.faces import Faces
 from simrefine.data.images import ImageError, shrink, to_signed
 from simrefine.data.masks import read_mask
-from simrefine.data.parts import parts_of_mask, parts_of_points
+from simrefine.data.parts import OF_POINTS, parts_of_mask, parts_of_points
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.errors import UserError
 from simrefine.methods.method import PARSER
@@ -31,6 +31,14 @@ SHOWN = 12  # photographs whose parts are shown
 NEEDED_BY_SCENES = ("background", "hair", "clothes")
 MAX_CHANGE = 50.0  # gray levels; where styles of whole pictures change renders by more, they do harm
 TRIED = 64  # renders on which that is tried
+
+
+class KnownParts(NamedTuple):
+    """What is known of the parts of some renders."""
+
+    places: np.ndarray  # int [m], which of the pile
+    labels: np.ndarray  # uint8 [m, LABEL_SIZE, LABEL_SIZE], see data/parts.py
+    parts: frozenset[str]  # those that the labels tell apart
 
 
 class Dressing(NamedTuple):
@@ -61,50 +69,38 @@ def prepare_dressing(
         UserError: parts are asked for and none are known; a mask cannot be read.
     """
     photographs = real.pile[spread(len(real), MAX_PHOTOGRAPHS)]
-    labels, kinds = _read_part_labels(config, synthetic, say) if _wants_parts(config) else (None, ())
-    if labels is None:
+    known = _read_parts(config, synthetic, say) if config.style.by != "picture" and config.style.candidates else None
+    if known is None:
         if config.style.by == "parts":
             raise UserError(
-                "style.by = parts, and there are neither part masks nor 68 label points",
+                "style.by = parts, and there are neither part masks nor 68 label points, or style.candidates = 0",
                 "name a folder of masks with parts.masks, or set style.by = picture",
             )
         return Dressing(_picture_styles(config, synthetic, photographs, say))
-    chosen, labels = labels
-    faces = PartLabels(shrink(synthetic.pile[chosen], SIZE), labels)
+    faces = PartLabels(shrink(synthetic.pile[known.places], SIZE), known.labels)
+    held_out = max(1, int(HELD_OUT * len(faces.images)))
     parser = build_parser(config.data.channels, dtype, config.training.seed)
     if arrays:
         names = sorted(name for name in arrays if name.startswith(PARSER))
         assign(parser.variables, [arrays[name] for name in names], Path("the checkpoint"))
     else:
-        _train(parser, faces, photographs, config, say)
+        _train(parser, PartLabels(*(values[:-held_out] for values in faces)), photographs, config, say)
     parse = parser_of(parser)
-    scenes = config.parts.scene and kinds.issuperset(NEEDED_BY_SCENES)
-    bank, rooms = read_looks(photographs, parse, scenes)
+    bank, rooms = read_looks(photographs, parse, config.parts.scene and known.parts.issuperset(NEEDED_BY_SCENES))
     say(f"photographs {len(bank.shares)} of {len(photographs)} have a natural complexion and dress the renders")
-    if config.parts.scene and not scenes:
+    if config.parts.scene and rooms is None:
         say("            renders keep their own rooms: no mask says where hair and clothes are")
-    held_out = faces.images[-_held_out(len(chosen)) :]
     shown = photographs[spread(len(photographs), SHOWN)]
     return Dressing(
         PartLooks(bank, config.parts.candidates, parse, rooms, parse(synthetic.images)),
         parser,
-        agreement(parse(held_out), labels[-len(held_out) :]),
+        agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
         part_sheet(shown, parse(shown)),
     )
 
 
-def _wants_parts(config: Config) -> bool:
-    return config.style.by != "picture" and config.style.candidates > 0
-
-
-def _held_out(count: int) -> int:
-    return max(1, int(HELD_OUT * count))
-
-
 def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, config: Config, say) -> None:
-    """On all but the faces that are held out."""
-    learnt = len(faces.images) - _held_out(len(faces.images))
-    say(f"training the parser: {config.parts.steps} steps on {learnt} renders")
+    say(f"training the parser: {config.parts.steps} steps on {len(faces.images)} renders")
     told = set()
 
     def progress(share: float) -> None:
@@ -114,33 +110,35 @@ def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, conf
             say(f"            {10 * tenth} %")
 
     behind = shrink(photographs, SIZE)
-    learning = PartLabels(faces.images[:learnt], faces.labels[:learnt])
-    fit_parser(
-        parser, learning, behind, read_all_styles(behind), config.training.seed, config.parts.steps, progress=progress
-    )
+    seed, steps = config.training.seed, config.parts.steps
+    fit_parser(parser, faces, behind, read_all_styles(behind), seed, steps, progress=progress)
 
 
-def _read_part_labels(config: Config, synthetic: Faces, say) -> tuple[tuple | None, set[str]]:
-    """Which renders have part labels and those, uint8 [m, LABEL_SIZE, LABEL_SIZE], or None; and the parts they know."""
-    chosen = spread(len(synthetic), MAX_FACES)
-    if config.parts.masks:
+def _read_parts(config: Config, synthetic: Faces, say) -> KnownParts | None:
+    """From the masks of at most MAX_FACES renders, or else from their label points; None without either.
+
+    Raises:
+        UserError: no render has a mask in the folder that is named, or a mask cannot be read.
+    """
+    chosen, folder = spread(len(synthetic), MAX_FACES), config.parts.masks
+    if folder:
         table = parse_classes(config.parts.classes)
-        found = [(place, _mask_of(synthetic, place, Path(config.parts.masks))) for place in chosen]
-        found = [(place, parts_of_mask(_read(path), table, LABEL_SIZE)) for place, path in found if path.exists()]
-        if not found:
+        files = {place: Path(folder, synthetic.names[place]).with_suffix(".png") for place in chosen}
+        files = {place: file for place, file in files.items() if file.exists()}
+        if not files:
             raise UserError(
-                f"no picture of {synthetic.folder} has a mask of its name in {config.parts.masks}",
+                f"no picture of {synthetic.folder} has a mask of its name in {folder}",
                 "name the folder of the masks with parts.masks, or set it to ''",
             )
-        say(f"parts       {config.parts.masks}: masks of {len(found)} pictures")
-        places, labels = zip(*found, strict=True)
-        return (np.array(places), np.stack(labels)), set(table.values())
+        say(f"parts       {folder}: masks of {len(files)} pictures")
+        labels = [parts_of_mask(_read(file), table, LABEL_SIZE) for file in files.values()]
+        return KnownParts(np.array([*files]), np.stack(labels), frozenset(table.values()))
     if synthetic.points is not None and synthetic.points.shape[1] == 68:
-        scale = LABEL_SIZE / config.data.size
-        labels = np.stack([parts_of_points(synthetic.points[place] * scale, LABEL_SIZE) for place in chosen])
-        say("parts       from the label points: skin, brows, eyes, lips and mouth")
-        return (chosen, labels), {"background", "skin", "brows", "eyes", "lips", "mouth"}
-    return None, set()
+        points = synthetic.points * LABEL_SIZE / config.data.size
+        say(f"parts       from the label points: {', '.join(OF_POINTS)}")
+        labels = np.stack([parts_of_points(points[place], LABEL_SIZE) for place in chosen])
+        return KnownParts(chosen, labels, OF_POINTS)
+    return None
 
 
 def _read(path: Path) -> np.ndarray:
@@ -148,10 +146,6 @@ def _read(path: Path) -> np.ndarray:
         return read_mask(path)
     except ImageError as error:
         raise UserError(f"the mask {path} cannot be used: {error}", "mend it, or take it away") from error
-
-
-def _mask_of(faces: Faces, place: int, folder: Path) -> Path:
-    return folder / Path(faces.names[place]).with_suffix(".png")
 
 
 def _picture_styles(config: Config, synthetic: Faces, photographs: np.ndarray, say) -> PictureStyles:

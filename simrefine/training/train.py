@@ -5,6 +5,7 @@ checkpoints/ and refiner/. The steps themselves are in methods/.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from simrefine import backend
 from simrefine.config import Config
+from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, write_file
@@ -79,13 +81,7 @@ def train(
     first, total = checkpoint.step if checkpoint else 0, config.training.all_steps
     if first >= total:
         raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
-    synthetic, real = read_piles(config, run, say)
-    held_out = None
-    if config.evaluation.every:
-        synthetic, held_out_synthetic = split_off(synthetic, config, "synthetic")
-        real, held_out_real = split_off(real, config, "real")
-        held_out = HeldOut(config, run, held_out_synthetic, held_out_real, resumed=resume)
-        say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
+    synthetic, real, held_out = _hold_out(config, run, *read_piles(config, run, say), resume, say)
 
     with locked(run), reporting_disk_faults(run):
         write_file(run / "config.toml", config.to_toml().encode())
@@ -100,6 +96,18 @@ def train(
             if dressing.parser:
                 monitor.parser(dressing.agreement, dressing.sheet)
             return _run_steps(method, inputs, config, run, held_out, monitor, range(first, total))
+
+
+def _hold_out(
+    config: Config, run: Path, synthetic: Faces, real: Faces, resumed: bool, say: Callable[[str], None]
+) -> tuple[Faces, Faces, HeldOut | None]:
+    """The piles without the faces that are held out, and those, where any are."""
+    if not config.evaluation.every:
+        return synthetic, real, None
+    synthetic, held_out_synthetic = split_off(synthetic, config, "synthetic")
+    real, held_out_real = split_off(real, config, "real")
+    say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
+    return synthetic, real, HeldOut(config, run, held_out_synthetic, held_out_real, resumed=resumed)
 
 
 def _run_steps(
