@@ -64,16 +64,16 @@ def why_no_verification(faces: Mapping[str, Faces]) -> str | None:
     return None if other.any() else "the test set shows one person only"
 
 
-def build_people(faces: Mapping[str, Faces], rows: Mapping[str, np.ndarray] | None = None) -> dict[str, People]:
-    """The sets to learn people from, by name: "raw", "refined", and "real" where its labels say who is who.
+def build_people(faces: Mapping[str, Faces]) -> dict[str, People]:
+    """The sets to learn people from, by name: "raw", "unrefined" where given, "refined", and "real" where its labels say
+    who is who.
 
     Args:
-        faces: "raw", whose people count for "refined" too, in the order of raw; "real" and "test". Who is in the test
-            set is taken out of "real".
-        rows: more sets by name, each pictures uint8 [n, h, w, c] in the order of raw, whose people count.
+        faces: "raw", whose people count for "unrefined" and "refined" too, in the order of raw; "real" and "test". Who
+            is in the test set is taken out of "real".
     """
-    pictures = {"raw": faces["raw"].images, **(rows or {}), "refined": faces["refined"].images}
-    sets = {name: People(images, faces["raw"].groups) for name, images in pictures.items()}
+    roles = [role for role in ("raw", "unrefined", "refined") if role in faces]
+    sets = {role: People(faces[role].images, faces["raw"].groups) for role in roles}
     real, tested = faces["real"], set(faces["test"].groups)
     if real.groups is not None:
         others = [place for place, person in enumerate(real.groups) if person not in tested]

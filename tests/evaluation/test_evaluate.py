@@ -197,7 +197,7 @@ def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(fo
     for name, images in (("raw", raw), ("unrefined", unrefined), ("refined", refined)):
         np.testing.assert_array_equal(seen[name].images, images)
         np.testing.assert_array_equal(seen[name].points, seen["raw"].points)
-    styled = restyle_alone(to_signed(pictures(folders / "raw")), load(run).styles, 4, seed=0)
+    styled = restyle_alone(to_signed(pictures(folders / "raw")), load(run).dresser.styles, 4, seed=0)
     np.testing.assert_allclose(unrefined, np.stack([fit_square(one, 16) for one in to_uint8(styled)]))
     assert (unrefined != raw).any() and (unrefined != refined).any()
     page = (folders / "out" / "report.html").read_text()

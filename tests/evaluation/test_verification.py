@@ -96,7 +96,7 @@ def test_the_people_of_raw_count_for_every_row_and_who_is_tested_is_not_learnt()
     people = [f"p{i // 4}" for i in range(80)]
     given = {"raw": faces(people, images), "refined": faces(None, images + 1), "real": faces(people, images)}
     given["test"] = faces(["p3", "p3", "q", "q"])
-    sets = build_people(given, {"unrefined": images + 2})
+    sets = build_people(given | {"unrefined": faces(None, images + 2)})
     assert list(sets) == ["raw", "unrefined", "refined", "real"]
     assert sets["unrefined"].people == sets["refined"].people == people
     assert sets["unrefined"].images[0, 0, 0, 0] == 2
@@ -120,7 +120,7 @@ def test_augmentation_changes_light_sharpness_and_place_and_repeats():
     np.testing.assert_array_equal(once, again)
     assert once.shape == images.shape and once.dtype == np.uint8
     colour = once.mean(axis=(1, 2)) / images.mean(axis=(1, 2))
-    assert 0.5 < colour.min() < 0.9 and 1.1 < colour.max() < 1.8
+    assert 0.3 < colour.min() < 0.9 and 1.1 < colour.max() < 2.5
     tint = colour / colour.mean(axis=1, keepdims=True)
     assert tint.std() > 0.03
     gray = augment_people(images[..., :1], np.random.default_rng(0))
