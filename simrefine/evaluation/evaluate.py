@@ -282,7 +282,8 @@ def _measure_labels(faces: Mapping[str, Faces]) -> dict:
     raw, real = faces["raw"], faces["real"]
     labelled = [faces[role] for role in ("real", "test") if role in faces and faces[role].points is not None]
     photographs = LabelledSet(labelled[0].images, labelled[0].points) if labelled else None
-    labels = measure_labels(raw.images, faces["refined"].images, raw.points, raw.names, photographs)
+    given = faces.get("unrefined", raw).images
+    labels = measure_labels(raw.images, faces["refined"].images, raw.points, raw.names, photographs, given=given)
     treated = {role: faces[role].images for role in ("raw", "unrefined", "refined") if role in faces}
     complexion = measure_complexion(treated, raw.points, (real.images, real.points))
     return {"labels": labels} | ({} if complexion is None else {"complexion": complexion})

@@ -21,6 +21,7 @@ def measure_labels(
     names: Sequence[str],
     photographs: LabelledSet | None = None,
     steps: int = STEPS,
+    given: np.ndarray | None = None,
 ) -> dict:
     """Measures drift at the points; where there are labelled photographs, also how a landmark network that learnt from
     them alone finds the points in raw and in refined faces.
@@ -34,12 +35,16 @@ def measure_labels(
         names: [n], of the pictures.
         photographs: of the same size; left out where they are fewer than FEWEST_PHOTOGRAPHS or have other points.
         steps: of BATCH_SIZE photographs, of the training.
+        given: the same faces as the refiner's network was given them, from which drift is then measured: colours and a
+            room move no point, but the flow between two rooms is no flow of the face. None = `raw`.
 
     Returns:
         See `measures.drift.summarise_drift`; and "network": `measures.landmarks.compare_predictions`, with
         "photographs", the number that it learnt from. None where there was nothing to learn from.
     """
-    summary = summarise_drift(measure_drift(raw, refined, points, names)) | {"network": None}
+    summary = summarise_drift(measure_drift(raw if given is None else given, refined, points, names)) | {
+        "network": None
+    }
     if photographs is None or photographs.points is None or points is None:
         return summary
     if len(photographs) >= FEWEST_PHOTOGRAPHS and photographs.points.shape[1:] == points.shape[1:]:

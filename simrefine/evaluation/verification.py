@@ -65,8 +65,8 @@ def why_no_verification(faces: Mapping[str, Faces]) -> str | None:
 
 
 def build_people(faces: Mapping[str, Faces]) -> dict[str, People]:
-    """The sets to learn people from, by name: "raw", "unrefined" where given, "refined", and "real" where its labels say
-    who is who.
+    """The sets to learn people from, by name: "raw", "unrefined" where given, "refined", and "real" where its labels
+    say who is who.
 
     Args:
         faces: "raw", whose people count for "unrefined" and "refined" too, in the order of raw; "real" and "test". Who

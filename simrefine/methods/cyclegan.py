@@ -189,14 +189,13 @@ class CycleGAN:
     # What the loop, the monitor and the checkpoints ask for
 
     def refine(self, pictures: np.ndarray) -> np.ndarray:
-        return self._refine(self._dress(pictures))
+        return self._refine(self.dress(pictures))
 
-    def _dress(self, pictures: np.ndarray) -> np.ndarray:
-        """Float32 [n, h, w, c] in the colours that a published refiner gives them first."""
+    def dress(self, pictures: np.ndarray) -> np.ndarray:
         return self.inputs.dresser.dress_alone(pictures, seed=0).pictures
 
     def inspect(self, synthetic: np.ndarray, real: np.ndarray) -> Inspection:
-        return look(self._inspect, self._dress(synthetic), real, self.histories["photographs"], self._realism)
+        return look(self._inspect, self.dress(synthetic), real, self.histories["photographs"], self._realism)
 
     def _inspect_arrays(self, given, real, past):
         refined = self.average(given, training=False)

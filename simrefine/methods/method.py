@@ -72,6 +72,10 @@ class Method(Protocol):
     def step(self, batch: NamedTuple, step: int) -> dict[str, float]:
         """Moves the weights; the numbers of the step by name, each declared in `logged`."""
 
+    def dress(self, pictures: np.ndarray) -> np.ndarray:
+        """What the published refiner gives its network of float32 [n, h, w, c] in [-1, 1]: faces in the colours and
+        rooms of photographs, the same shape and range."""
+
     def refine(self, pictures: np.ndarray) -> np.ndarray:
         """What the published refiner makes of float32 [n, h, w, c] in [-1, 1], any n: the same shape and range."""
 
