@@ -33,7 +33,7 @@ FILL_RADIUS = 3  # px, of the inpainting
 FILL_BLUR = 1 / 32  # standard deviation of what is filled, in shares of the side
 FACE = tuple(PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth"))
 SEAM = 1.5 / 64  # standard deviation of the seam's width, in shares of the side
-MIXED = 1 / 64  # how far inside the outline a pixel may still have the old background in it, in shares of the side
+MIXED = 1 / 96  # how far inside the outline a pixel may still have the old background in it, in shares of the side
 SOLID = 0.97  # share of a pixel from which on it shows the head alone, and has no other colour in it
 
 
@@ -145,7 +145,9 @@ def place(pictures: np.ndarray, soft: np.ndarray, scenes: np.ndarray) -> np.ndar
         [_mean_near(picture, weight, reach + 0.5) for picture, weight in zip(pictures, weights, strict=True)]
     )
     faces = np.where(inner > SOLID, pictures, own)
-    return heads * faces + (1 - heads) * scenes
+    # The parser's doubt at an outline is wider than the outline is soft, most of all where its maps were enlarged.
+    cut = np.clip((heads - 0.5) * (1 + pictures.shape[1] / 64) + 0.5, 0, 1)
+    return cut * faces + (1 - cut) * scenes
 
 
 def head(soft: np.ndarray) -> np.ndarray:
