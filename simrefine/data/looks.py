@@ -32,7 +32,7 @@ DILATION = 5 / 64  # by which the person is taken larger before it is filled, in
 FILL_RADIUS = 3  # px, of the inpainting
 FILL_BLUR = 1 / 32  # standard deviation of what is filled, in shares of the side
 FACE = tuple(PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth"))
-SEAM = 1.5 / 64  # standard deviation of the seam's width, in shares of the side
+SEAM = 0.5 / 64  # standard deviation of the seam's width, in shares of the side
 MIXED = 1 / 96  # how far inside the outline a pixel may still have the old background in it, in shares of the side
 SOLID = 0.97  # share of a pixel from which on it shows the head alone, and has no other colour in it
 
