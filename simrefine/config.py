@@ -153,12 +153,12 @@ class RegularisationOptions:
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
     high_pass: float = option(2.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
     band: float = option(
-        2.0,
+        10.0,
         "change within the face between 3/64 and 25/64 of the side, where blotches live; where parts are known",
         low=0,
     )
     tint: float = option(
-        2.0, "slow change of colour, not of light, over 25/64 of the side; where parts are known", low=0
+        6.0, "slow change of colour, not of light, over 25/64 of the side; where parts are known", low=0
     )
     features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
 
