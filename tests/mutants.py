@@ -214,8 +214,8 @@ LABELS = [
     Mutant(
         "the regularisation is a sum over pixels",
         "simrefine/models/losses.py",
-        "weight * ops.mean(_at_scale(",
-        "weight * ops.sum(_at_scale(",
+        "weight * ops.mean(penalty)",
+        "weight * ops.sum(penalty)",
         ("tests/models/test_losses.py::test_the_terms_have_their_known_values",),
     ),
     Mutant(

@@ -70,14 +70,15 @@ def part_statistics(pictures: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray,
     """Shares [n, parts], means [n, parts, c] and covariances [n, parts, c, c] of pictures, float32 [n, h, w, c], over
     their soft labels, float32 [n, h, w, parts]."""
     n, height, width, channels = pictures.shape
-    pixels = pictures.reshape(n, -1, channels)
+    # In float32 the difference of two moments near 1 may be negative, which no covariance is.
+    pixels = pictures.reshape(n, -1, channels).astype(np.float64)
     weights = soft.reshape(n, height * width, -1).swapaxes(1, 2)  # [n, parts, pixels]
     totals = weights.sum(axis=-1)
     products = (pixels[..., :, None] * pixels[..., None, :]).reshape(n, -1, channels * channels)
     moments = weights @ np.concatenate([pixels, products], axis=-1) / np.maximum(totals, 1e-6)[..., None]
     means = moments[..., :channels]
     covariances = moments[..., channels:].reshape(n, -1, channels, channels) - means[..., :, None] * means[..., None, :]
-    covariances += ROUNDING * np.eye(channels, dtype=np.float32)
+    covariances += ROUNDING * np.eye(channels)
     return totals / (height * width), means, covariances
 
 

@@ -151,13 +151,14 @@ def self_regularisation(
         if not weight or (name in OF_PARTS and face is None):
             continue
         if name == "band":
-            total = total + weight * ops.mean(band(face, refined, synthetic))
+            penalty = band(face, refined, synthetic)
         elif name == "tint":
-            total = total + weight * ops.mean(tint(refined, synthetic))
+            penalty = tint(refined, synthetic)
         else:
             term = partial(feature_distance, extractor) if name == "features" else globals()[name]
             penalty = term(refined, synthetic)
-            total = total + weight * ops.mean(_at_scale(hold, penalty.shape[1:3]) * penalty)
+            penalty = _at_scale(hold, penalty.shape[1:3]) * penalty
+        total = total + weight * ops.mean(penalty)
     return total
 
 

@@ -118,3 +118,14 @@ def test_gray_faces_are_dressed_too():
     draws = np.zeros((1, 1))
     assert choose(part_statistics(gray, soft)[1], soft, bank, draws).tolist() == [0]
     assert part_statistics(recolour(gray, soft, bank), soft)[1][0, SKIN] == pytest.approx(bank.means[0, SKIN], abs=0.02)
+
+
+def test_flat_bright_parts_have_covariances_and_can_be_recoloured():
+    picture, soft = given(portrait(skin=(250, 250, 250), hair=(254, 254, 254)))
+    flat = np.where(soft[..., HAIR, None] > 0.5, np.float32(0.99), picture).repeat(20, axis=0)
+    many = soft.repeat(20, axis=0)
+    many = many * np.random.default_rng(0).uniform(0.3, 1, many.shape).astype(np.float32)
+    covariances = part_statistics(flat, many)[2]
+    assert np.linalg.eigvalsh(covariances).min() > 0
+    bank = bank_of(*(portrait(skin=(255, 255, 255), seed=k) for k in range(20)))
+    assert np.isfinite(recolour(flat, many, bank)).all()
