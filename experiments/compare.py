@@ -124,7 +124,8 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
         measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
 
     def measure_run(run: Path) -> None:
-        refiner, dresser = load(run), load(run, dressed_only=True)
+        refiner = load(run)
+        dresser = refiner.without_network()
 
         def dress(images: np.ndarray) -> np.ndarray:
             return in_batches(dresser, images, BATCH)

@@ -4,7 +4,6 @@ known, and in its room. One of two dressers serves training and `refine` alike.
 In go faces; out come the same faces dressed, with the soft labels of their parts where there are any.
 """
 
-import zlib
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -25,8 +24,7 @@ from simrefine.data.looks import (
     read_bank,
     recolour,
 )
-from simrefine.data.styles import restyle, restyle_alone
-from simrefine.randomness import generator
+from simrefine.data.styles import own_generator, restyle, restyle_alone
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
@@ -111,12 +109,13 @@ class PartLooks:
 
     def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
         images = to_uint8(pictures)
-        draws = [generator(seed, zlib.crc32(image.tobytes()), "style").random(self._candidates) for image in images]
+        draws = [own_generator(image, seed).random(self._candidates) for image in images]
         return self._dress(pictures, as_shares(self._parse(images), *images.shape[1:3]), np.array(draws))
 
     def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
-        chosen = choose(part_statistics(pictures, soft)[1], soft, self.bank, draws)
-        dressed = recolour(pictures, soft, self.bank.take(chosen))
+        statistics = part_statistics(pictures, soft)
+        chosen = choose(statistics[1], soft, self.bank, draws)
+        dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))
         if self.has_scenes:
             dressed = place(dressed, soft, _fitting(self.scenes[chosen], *pictures.shape[1:3]))
         return Dressed(dressed.astype(np.float32), soft)

@@ -179,13 +179,11 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def shrink(images: np.ndarray, side: int) -> np.ndarray:
     """Uint8 pictures [n, h, w, c] so small that the shorter side has `side` px at most; smaller ones as they are."""
-    n, height, width, channels = images.shape
+    height, width = images.shape[1:3]
     share = side / min(height, width)
     if share >= 1:
         return images
-    size = (round(width * share), round(height * share))
-    resized = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
-    return np.stack(resized).reshape(n, size[1], size[0], channels)
+    return np.stack([resize(image, round(height * share), round(width * share)) for image in images])
 
 
 def to_signed(pixels: np.ndarray) -> np.ndarray:

@@ -106,14 +106,17 @@ def choose(means: np.ndarray, soft: np.ndarray, bank: Bank, draws: np.ndarray) -
     return drawn[np.arange(len(own)), made_up.argmin(axis=1)]
 
 
-def recolour(pictures: np.ndarray, soft: np.ndarray, bank: Bank) -> np.ndarray:
-    """Pictures, float32 [n, h, w, c], each part in the colours of the n photographs of `bank`; clipped to [-1, 1].
+def recolour(
+    pictures: np.ndarray, soft: np.ndarray, statistics: tuple[np.ndarray, np.ndarray, np.ndarray], bank: Bank
+) -> np.ndarray:
+    """Pictures, float32 [n, h, w, c], with their `part_statistics`, each part in the colours of the n photographs of
+    `bank`; clipped to [-1, 1].
 
     A pixel on the border of two parts has a colour that neither has: light skin under a map that makes dark hair blond
     would be white. So each part's map gets colours within RANGE of that part's mean.
     """
     n, channels = len(pictures), pictures.shape[-1]
-    shares, means, covariances = part_statistics(pictures, soft)
+    shares, means, covariances = statistics
     maps = monge_map(covariances, bank.covariances, STRETCH)  # [n, parts, c, c]
     shifts = bank.means - (means[..., None, :] @ maps)[..., 0, :]
     light_map, light_shift = _light(means[:, SKIN], bank.means[:, SKIN])

@@ -72,11 +72,13 @@ def restyle(pictures: np.ndarray, styles: np.ndarray, candidates: int, rng: np.r
 def restyle_alone(pictures: np.ndarray, styles: np.ndarray, candidates: int, seed: int) -> np.ndarray:
     """The same, but each picture draws its own candidates from its pixels and `seed`: whatever comes with it, and in
     whichever order, it gets the same style."""
-    alone = [
-        restyle(picture[None], styles, candidates, generator(seed, zlib.crc32(to_uint8(picture).tobytes()), "style"))
-        for picture in pictures
-    ]
+    alone = [restyle(picture[None], styles, candidates, own_generator(to_uint8(picture), seed)) for picture in pictures]
     return np.concatenate(alone) if alone else pictures
+
+
+def own_generator(image: np.ndarray, seed: int) -> np.random.Generator:
+    """The random numbers by which a uint8 picture draws its look: they follow from its pixels and `seed` alone."""
+    return generator(seed, zlib.crc32(image.tobytes()), "style")
 
 
 def choose_styles(pictures: np.ndarray, styles: np.ndarray, candidates: np.ndarray) -> np.ndarray:

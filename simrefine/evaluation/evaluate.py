@@ -95,9 +95,10 @@ def evaluate(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
-    refiners = {"refined": load(model), "unrefined": load(model, dressed_only=True)} if model else {}
-    size = size or (refiners["refined"].size if model else _first_side(Path(raw), exclude))
-    channels = refiners["refined"].channels if model else 3
+    refiner = load(model) if model else None
+    refiners = {"refined": refiner, "unrefined": refiner.without_network()} if refiner else {}
+    size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
+    channels = refiner.channels if refiner else 3
     read = partial(read_faces, size=size, channels=channels, memory_gib=MEMORY_GIB)
     faces = {"raw": read(Path(raw), "raw", labels, exclude=exclude)}
     faces["real"] = read(Path(real), "real", real_labels, exclude=exclude)

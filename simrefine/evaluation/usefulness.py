@@ -5,9 +5,9 @@ of the gap between renders and photographs that a refined set closes.
 Errors are also given after label adaptation, see adaptation.py.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -118,6 +118,21 @@ def measure_usefulness(
     return summary
 
 
+def each_training(
+    sets: Mapping[str, Any], seeds: Sequence[int], progress: Callable[[str, float], None] | None
+) -> Iterator[tuple[str, int, Callable[[float], None] | None]]:
+    """The name of a set, a seed and what to report the share of that training to, for all of them."""
+    done, total = 0, len(seeds) * len(sets)
+    for seed in seeds:  # outermost, so that an interrupted reader has seen every set
+        for name in sets:
+
+            def report(share: float, what: str = f"{name}, seed {seed}", done: int = done) -> None:
+                progress(what, (done + share) / total)
+
+            yield name, seed, report if progress else None
+            done += 1
+
+
 def gap_closed(raw: float, refined: float, real: float) -> float:
     """(raw - refined) / (raw - real) of three errors: 0 = no better than renders, 1 = as good as photographs.
 
@@ -141,19 +156,10 @@ def _measure_errors(sets, test, adaptation, kind, seeds, steps, precision, progr
         count = 1 + max(int(labelled.classes.max()) for labelled in (*sets.values(), test))
         train, measure = partial(train_classifier, count=count), partial(_class_errors, test)
     errors = {name: {"error": [], "adapted": []} for name in sets}
-    done, total = 0, len(seeds) * len(sets)
-    for seed in seeds:  # outermost, so that an interrupted reader has seen every set
-        for name, labelled in sets.items():
-
-            def report(share: float, what: str = f"{name}, seed {seed}", done: int = done) -> None:
-                progress(what, (done + share) / total)
-
-            predictor = train(
-                labelled, seed=seed, steps=steps, precision=precision, progress=report if progress else None
-            )
-            for key, value in measure(predictor).items():
-                errors[name][key].append(value)
-            done += 1
+    for name, seed, report in each_training(sets, seeds, progress):
+        predictor = train(sets[name], seed=seed, steps=steps, precision=precision, progress=report)
+        for key, value in measure(predictor).items():
+            errors[name][key].append(value)
     return errors
 
 

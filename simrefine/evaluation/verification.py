@@ -19,7 +19,7 @@ from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.evaluation.two_sample import auc_of
-from simrefine.evaluation.usefulness import gap_closed
+from simrefine.evaluation.usefulness import each_training, gap_closed
 from simrefine.models.embedding import add_people, build_embedding, person_loss
 from simrefine.randomness import generator
 from simrefine.threads import in_batches
@@ -114,19 +114,11 @@ def measure_verification(
     _check(sets, test)
     same, other = _pairs(test.people, test.clips)
     scores = {name: {measure: [] for measure in MEASURES} for name in sets}
-    done, total = 0, len(seeds) * len(sets)
-    for seed in seeds:  # outermost, so that an interrupted reader has seen every set
-        for name, labelled in sets.items():
-
-            def report(share: float, what: str = f"{name}, seed {seed}", done: int = done) -> None:
-                progress(what, (done + share) / total)
-
-            embed = train_embedding(labelled, seed, steps, precision, report if progress else None)
-            vectors = embed(test.images)
-            cosines = vectors @ vectors.T
-            scores[name]["auc"].append(auc_of(cosines[same], cosines[other]))
-            scores[name]["tar"].append(true_accepts(cosines[same], cosines[other]))
-            done += 1
+    for name, seed, report in each_training(sets, seeds, progress):
+        vectors = train_embedding(sets[name], seed, steps, precision, report)(test.images)
+        cosines = vectors @ vectors.T
+        scores[name]["auc"].append(auc_of(cosines[same], cosines[other]))
+        scores[name]["tar"].append(true_accepts(cosines[same], cosines[other]))
     return {
         "seeds": list(seeds),
         "steps": steps,

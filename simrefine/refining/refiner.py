@@ -1,5 +1,6 @@
 """A trained refiner as a function: uint8 faces in, uint8 faces out, of any size and number."""
 
+import copy
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,23 @@ MAX_ASPECT = 4  # sides of what can be a face crop; a longer strip stays at its 
 
 
 class Refiner:
-    """A refiner loaded from `path`: call it on uint8 [n, h, w, channels], get the same shape refined. See `load`.
+    """A trained refiner, loaded from a run folder or from the `refiner` folder of one: call it on uint8 [n, h, w,
+    channels], get the same shape refined.
+
+    Args:
+        path: the folder.
+        precision: "float32" gives the same pictures on every machine; "auto" or "bfloat16" may differ by a gray
+            level and is several times faster where the hardware has bfloat16.
+        style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
+        photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the
+            run's own, while they are there. What comes out then holds parts of those photographs.
+        seed: the same face gets other colours with another seed, so that one render becomes many photographs.
+        scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
+            `at_scale`; "own" puts them through the network as they are.
+
+    Raises:
+        UserError: there is no refiner in it, or it is damaged or of another architecture; `style` or `photographs` hold
+            no picture.
 
     Attributes:
         channels: 1 or 3, what it was trained on.
@@ -44,7 +61,6 @@ class Refiner:
         photographs: Path | str | None = None,
         seed: int = 0,
         scale: str = TRAINING,
-        dressed_only: bool = False,
     ):
         if scale not in SCALES:
             raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
@@ -52,7 +68,7 @@ class Refiner:
         published = read_refiner(path)
         options, data = published.config.refiner, published.config.data
         self.channels, self.size, self.step = data.channels, data.size, published.step
-        self._seed, self._scale, self._dressed_only = seed, scale, dressed_only
+        self._seed, self._scale, self._dressed_only = seed, scale, False
         backend.use_device()
         dtype, self._stride = backend.resolve_precision(precision), REFINERS[options.name].stride
         network = build_refiner(options, data.channels, dtype, seed=0)
@@ -61,17 +77,28 @@ class Refiner:
         sources = (source and Path(source) for source in (style, photographs))
         self.dresser = build_dresser(path, published, dtype, *sources)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
-        self.fingerprint = self._identify(published.fingerprint, style is not None)
+        self._weights, self._other_style = published.fingerprint, style is not None
+        self.fingerprint = self._identify()
 
-    def _identify(self, weights: str, other_style: bool) -> str:
+    def without_network(self) -> "Refiner":
+        """One that gives faces their colours and rooms only: what the network is given, to be held against what it
+        makes of that. All that was read is shared."""
+        other = copy.copy(self)
+        other._dressed_only = True
+        other.fingerprint = other._identify()
+        return other
+
+    def _identify(self) -> str:
         """The fingerprint, from that of the weights."""
         differing = [f"seed {self._seed}".encode()] if self._seed else []
-        if other_style or self.dresser.has_scenes:
+        if self._other_style or self.dresser.has_scenes:
             differing += [values.tobytes() for values in self.dresser.arrays().values()]
         if self.dresser.has_scenes:
             differing.append(self.dresser.scenes.tobytes())
         differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
-        return hashlib.sha256(b"".join([weights.encode(), *differing])).hexdigest() if differing else weights
+        return (
+            hashlib.sha256(b"".join([self._weights.encode(), *differing])).hexdigest() if differing else self._weights
+        )
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid. Pictures of another size than
@@ -123,41 +150,5 @@ def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np
     return pictures + np.stack([resize(change, height, width) for change in refined - scaled])
 
 
-def load(
-    path: Path | str,
-    precision: str = "float32",
-    *,
-    style: Path | str | None = None,
-    photographs: Path | str | None = None,
-    seed: int = 0,
-    scale: str = TRAINING,
-    dressed_only: bool = False,
-) -> Refiner:
-    """Loads a trained refiner from a run folder, or from the `refiner` folder of one.
-
-    Args:
-        path: the folder.
-        precision: "float32" gives the same pictures on every machine; "auto" or "bfloat16" may differ by a gray
-            level and is several times faster where the hardware has bfloat16.
-        style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
-        photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the
-            run's own, while they are there. What comes out then holds parts of those photographs.
-        seed: the same face gets other colours with another seed, so that one render becomes many photographs.
-        scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
-            `at_scale`; "own" puts them through the network as they are.
-        dressed_only: give faces their colours and rooms and leave the network out: what it is given, to be held against
-            what it makes of that.
-
-    Raises:
-        UserError: there is no refiner in it, or it is damaged or of another architecture; `style` or `photographs` hold
-            no picture.
-    """
-    return Refiner(
-        path,
-        precision,
-        style=style,
-        photographs=photographs,
-        seed=seed,
-        scale=scale,
-        dressed_only=dressed_only,
-    )
+# The name by which it is had: simrefine.load(path).
+load = Refiner

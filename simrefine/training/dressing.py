@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from simrefine.config import Config, parse_classes
-from simrefine.data.dressing import Dresser, PartLooks, PictureStyles, read_looks
+from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_looks
 from simrefine.data.faces import Faces
-from simrefine.data.images import ImageError, shrink, to_signed
+from simrefine.data.images import GRAY_LEVELS, ImageError, shrink, to_signed
 from simrefine.data.masks import read_mask
 from simrefine.data.parts import OF_POINTS, parts_of_mask, parts_of_points
 from simrefine.data.styles import read_all_styles, restyle_alone
@@ -19,12 +19,14 @@ from simrefine.errors import UserError
 from simrefine.methods.method import PARSER
 from simrefine.methods.state import assign
 from simrefine.models.parser import SIZE, build_parser, parser_of
+from simrefine.threads import in_batches
 from simrefine.training.inputs import spread
 from simrefine.training.montage import part_sheet
 from simrefine.training.parser import PartLabels, agreement, fit_parser
 
 MAX_PHOTOGRAPHS = 4096  # whose colours are used and kept with the refiner
 MAX_FACES = 4096  # renders that the parser learns from, spread over the pile
+PARSED_AT_ONCE = 256  # renders
 LABEL_SIZE = 2 * SIZE  # px of the part labels that are kept, finer than the parser works
 HELD_OUT = 0.05  # share of the renders, the last ones, that the parser is tested on
 SHOWN = 12  # photographs whose parts are shown
@@ -68,7 +70,6 @@ def prepare_dressing(
     Raises:
         UserError: parts are asked for and none are known; a mask cannot be read.
     """
-    photographs = real.pile[spread(len(real), MAX_PHOTOGRAPHS)]
     known = _read_parts(config, synthetic, say) if config.style.by != "picture" and config.style.candidates else None
     if known is None:
         if config.style.by == "parts":
@@ -76,7 +77,8 @@ def prepare_dressing(
                 "style.by = parts, and there are neither part masks nor 68 label points, or style.candidates = 0",
                 "name a folder of masks with parts.masks, or set style.by = picture",
             )
-        return Dressing(_picture_styles(config, synthetic, photographs, say))
+        return Dressing(_picture_styles(config, synthetic, real, say))
+    photographs = real.pile[spread(len(real), MAX_PHOTOGRAPHS)]
     faces = PartLabels(shrink(synthetic.pile[known.places], SIZE), known.labels)
     held_out = max(1, int(HELD_OUT * len(faces.images)))
     parser = build_parser(config.data.channels, dtype, config.training.seed)
@@ -92,11 +94,16 @@ def prepare_dressing(
         say("            renders keep their own rooms: no mask says where hair and clothes are")
     shown = photographs[spread(len(photographs), SHOWN)]
     return Dressing(
-        PartLooks(bank, config.parts.candidates, parse, rooms, parse(synthetic.images)),
+        PartLooks(bank, config.parts.candidates, parse, rooms, _parse_all(parse, synthetic)),
         parser,
         agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
         part_sheet(shown, parse(shown)),
     )
+
+
+def _parse_all(parse: Parse, faces: Faces) -> np.ndarray:
+    """The soft labels of a whole pile, which need not fit into memory as pictures."""
+    return in_batches(lambda places: parse(faces.pile[places]), np.arange(len(faces)), PARSED_AT_ONCE)
 
 
 def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, config: Config, say) -> None:
@@ -148,14 +155,15 @@ def _read(path: Path) -> np.ndarray:
         raise UserError(f"the mask {path} cannot be used: {error}", "mend it, or take it away") from error
 
 
-def _picture_styles(config: Config, synthetic: Faces, photographs: np.ndarray, say) -> PictureStyles:
+def _picture_styles(config: Config, synthetic: Faces, real: Faces, say) -> PictureStyles:
     """The styles of whole pictures, or none where they would do harm: where the two piles have little in common, as
     gray photographs of stretched contrast and soft renders have, a picture is driven into black and white."""
     # One photograph at a time: all together, in the precision that this takes, they would fill the memory.
-    styles, candidates = read_all_styles(photographs), config.style.candidates
+    styles = read_all_styles(real.pile[[place]][0] for place in spread(len(real), MAX_PHOTOGRAPHS))
+    candidates = config.style.candidates
     if candidates:
         tried = to_signed(synthetic.pile[spread(len(synthetic), TRIED)])
-        change = np.abs(restyle_alone(tried, styles, candidates, 0) - tried).mean() * 127.5
+        change = np.abs(restyle_alone(tried, styles, candidates, 0) - tried).mean() * GRAY_LEVELS
         if change > MAX_CHANGE:
             say(
                 f"styles      step back: the photographs' colours would change renders by {change:.0f} gray levels in "

@@ -20,6 +20,10 @@ from simrefine.data.looks import (
 )
 
 
+def dress(pictures, soft, bank) -> np.ndarray:
+    return recolour(pictures, soft, part_statistics(pictures, soft), bank)
+
+
 def bank_of(*portraits) -> Bank:
     images, soft = zip(*portraits, strict=True)
     return read_bank(np.stack(images), np.stack(soft))
@@ -33,7 +37,7 @@ def given(picture_and_labels) -> tuple[np.ndarray, np.ndarray]:
 def test_each_part_takes_the_colour_of_the_same_part():
     picture, soft = given(portrait())
     wanted = bank_of(portrait(skin=(180, 120, 90), hair=(120, 90, 50), room=(30, 30, 80), seed=1))
-    means = part_statistics(recolour(picture, soft, wanted), soft)[1]
+    means = part_statistics(dress(picture, soft, wanted), soft)[1]
     for part in (SKIN, HAIR, 0):
         assert means[0, part] == pytest.approx(wanted.means[0, part], abs=0.01)
 
@@ -41,7 +45,7 @@ def test_each_part_takes_the_colour_of_the_same_part():
 def test_whites_stay_white_and_follow_the_light_on_the_skin():
     picture, soft = given(portrait())
     darker = bank_of(portrait(skin=(140, 80, 40), seed=1))
-    before, after = (part_statistics(p, soft)[1][0, EYES] for p in (picture, recolour(picture, soft, darker)))
+    before, after = (part_statistics(p, soft)[1][0, EYES] for p in (picture, dress(picture, soft, darker)))
     assert after.max() - after.min() < 0.02 and after.mean() < before.mean() - 0.2
 
 
@@ -51,7 +55,7 @@ def test_colours_are_stretched_within_bounds():
     wild = np.clip(wild.astype(float) + np.random.default_rng(2).normal(0, 70, wild.shape), 0, 255).astype(np.uint8)
     spread = [
         np.sqrt(np.trace(part_statistics(p, soft)[2][0, SKIN]))
-        for p in (picture, recolour(picture, soft, bank_of((wild, labels))))
+        for p in (picture, dress(picture, soft, bank_of((wild, labels))))
     ]
     assert spread[1] < 1.6 * spread[0]
 
@@ -60,7 +64,7 @@ def test_a_part_that_the_photograph_lacks_follows_the_light():
     picture, soft = given(portrait())
     bald, labels = portrait(skin=(150, 110, 85), seed=1)
     labels[labels[..., HAIR] > 0] = 255 * np.eye(len(PARTS), dtype=np.uint8)[0]
-    after = part_statistics(recolour(picture, soft, bank_of((bald, labels))), soft)[1][0, HAIR]
+    after = part_statistics(dress(picture, soft, bank_of((bald, labels))), soft)[1][0, HAIR]
     assert np.isfinite(after).all() and after.mean() < part_statistics(picture, soft)[1][0, HAIR].mean()
 
 
@@ -117,7 +121,7 @@ def test_gray_faces_are_dressed_too():
     assert natural(bank).all()
     draws = np.zeros((1, 1))
     assert choose(part_statistics(gray, soft)[1], soft, bank, draws).tolist() == [0]
-    assert part_statistics(recolour(gray, soft, bank), soft)[1][0, SKIN] == pytest.approx(bank.means[0, SKIN], abs=0.02)
+    assert part_statistics(dress(gray, soft, bank), soft)[1][0, SKIN] == pytest.approx(bank.means[0, SKIN], abs=0.02)
 
 
 def test_flat_bright_parts_have_covariances_and_can_be_recoloured():
@@ -128,4 +132,4 @@ def test_flat_bright_parts_have_covariances_and_can_be_recoloured():
     covariances = part_statistics(flat, many)[2]
     assert np.linalg.eigvalsh(covariances).min() > 0
     bank = bank_of(*(portrait(skin=(255, 255, 255), seed=k) for k in range(20)))
-    assert np.isfinite(recolour(flat, many, bank)).all()
+    assert np.isfinite(dress(flat, many, bank)).all()
