@@ -293,7 +293,10 @@ def _labels(labels: dict, gallery: Gallery | None) -> str:
             rows.append([label, number(labels.get(median)), number(labels.get(p95)) if p95 else ""])
     moved = ""
     if rows:
-        caption = "How far the picture moved between raw and refined at the label points."
+        caption = (
+            "How far the picture moved at the label points, from faces as the network was given them (without a model: "
+            "raw ones) to refined ones."
+        )
         moved = table(caption, ["Measure", "Median", "95th percentile"], rows)
     moved += _network(_part(labels, "network"), unit)
     worst = ""
