@@ -158,7 +158,9 @@ class RegularisationOptions:
         low=0,
     )
     tint: float = option(
-        6.0, "slow change of colour, not of light, over 25/64 of the side; where parts are known", low=0
+        6.0,
+        "change of colour within the face, and of light over 25/64 of the side: of complexion; where parts are known",
+        low=0,
     )
     features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
 
@@ -208,7 +210,7 @@ class OptimizerOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    steps: int = option(1600, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
+    steps: int = option(1000, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
     batch_size: int = option(32, "pictures per update", low=2, high=4096)
     refiner_updates: int = option(1, "K_g: refiner updates a step", low=1, high=100)
     discriminator_updates: int = option(1, "K_d: discriminator updates a step", low=1, high=100)

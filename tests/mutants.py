@@ -168,7 +168,7 @@ MEMORY = [
     Mutant(
         "the refiner may repaint the photograph's room",
         SIMGAN,
-        "hold = hold + (1.0 - hold) * room",
+        "hold = hold + (ROOM_HOLD - hold) * room",
         "hold = hold + 0.0 * room",
         (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_the_face_is_known",),
     ),

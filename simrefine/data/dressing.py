@@ -7,23 +7,14 @@ In go faces; out come the same faces dressed, with the soft labels of their part
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.batches import Batch
-from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.looks import (
-    Bank,
-    as_shares,
-    choose,
-    fill_person,
-    natural,
-    part_statistics,
-    place,
-    read_bank,
-    recolour,
-)
+from simrefine.data.images import to_uint8
+from simrefine.data.looks import Bank, choose, natural, part_statistics, read_bank, recolour
+from simrefine.data.parts import as_shares
+from simrefine.data.scenes import Scenes, place, read_scenes
 from simrefine.data.styles import own_generator, restyle, restyle_alone
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
@@ -80,13 +71,13 @@ class PictureStyles:
 
 
 class PartLooks:
-    """The colours of each part of a photograph, and its room, see data/looks.py.
+    """The colours of each part of a photograph, and its room, see data/looks.py and data/scenes.py.
 
     Args:
         bank: of m photographs.
         candidates: photographs of near complexion drawn, of which the one whose person the head hides best is taken.
         parse: the parser, for faces of no pile.
-        scenes: uint8 [m, s, s, c], the rooms; None = the render's own.
+        scenes: of these m photographs; None = the renders keep their own.
         parts: uint8 [p, s, s, parts], soft labels of the pile of rendered faces; None where `dress` is not called.
     """
 
@@ -95,7 +86,7 @@ class PartLooks:
         bank: Bank,
         candidates: int,
         parse: Parse,
-        scenes: np.ndarray | None = None,
+        scenes: Scenes | None = None,
         parts: np.ndarray | None = None,
     ):
         self.bank, self.scenes, self._candidates, self._parse, self._parts = bank, scenes, candidates, parse, parts
@@ -114,26 +105,25 @@ class PartLooks:
 
     def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
         statistics = part_statistics(pictures, soft)
-        chosen = choose(statistics[1], soft, self.bank, draws)
+        chosen = choose(*statistics[:2], soft, self.bank, draws)
         dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))
         if self.has_scenes:
-            dressed = place(dressed, soft, _fitting(self.scenes[chosen], *pictures.shape[1:3]))
+            dressed = place(dressed, soft, self.scenes.take(chosen))
         return Dressed(dressed.astype(np.float32), soft)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {BANK + name: values for name, values in self.bank._asdict().items()}
 
 
-def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> tuple[Bank, np.ndarray | None]:
-    """The bank of photographs, uint8 [m, h, w, c], and with `scenes` their rooms: of those whose complexion is
+def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> tuple[Bank, Scenes | None]:
+    """The bank of photographs, uint8 [m, h, w, c], and with `scenes` their scenes: of those whose complexion is
     natural."""
     soft = parse(images)
     bank = read_bank(images, soft)
     kept = np.flatnonzero(natural(bank))
     if len(kept) < FEWEST_NATURAL:
         kept = np.arange(len(images))
-    rooms = np.stack([fill_person(images[k], soft[k]) for k in kept]) if scenes else None
-    return bank.take(kept), rooms
+    return bank.take(kept), read_scenes(images[kept], soft[kept]) if scenes else None
 
 
 def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | None) -> PictureStyles | PartLooks:
@@ -145,11 +135,3 @@ def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | N
     if STYLES in arrays:
         return PictureStyles(arrays[STYLES], config.style.candidates)
     return PartLooks(Bank(*(arrays[BANK + name] for name in Bank._fields)), config.parts.candidates, parse)
-
-
-def _fitting(scenes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scenes, uint8 [n, s, s, c], as float32 [n, height, width, c] in [-1, 1]."""
-    if scenes.shape[1:3] != (height, width):
-        resized = [cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC) for scene in scenes]
-        scenes = np.stack(resized).reshape(len(scenes), height, width, -1)
-    return to_signed(scenes)

@@ -76,3 +76,8 @@ def resize_soft(soft: np.ndarray, height: int, width: int) -> np.ndarray:
         for maps in soft
     ]
     return np.moveaxis(np.array(resized, soft.dtype).reshape(len(soft), -1, height, width), 1, -1)
+
+
+def as_shares(soft: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Soft labels, uint8 [n, s, t, parts] with 255 for 1, as float32 [n, height, width, parts] in [0, 1]."""
+    return resize_soft(soft.astype(np.float32) / 255.0, height, width)

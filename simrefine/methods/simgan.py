@@ -15,8 +15,9 @@ from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Batch, Sampler
 from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.looks import face, far_from_head
+from simrefine.data.looks import face
 from simrefine.data.points import hold_map, mirror_order, mirror_points
+from simrefine.data.scenes import far_from_head
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
@@ -31,12 +32,14 @@ from simrefine.models.networks import build_discriminator, build_refiner, judge
 from simrefine.models.optimisers import build_optimiser, set_learning_rates
 from simrefine.randomness import generator
 
+ROOM_HOLD = 10.0  # of the self-regularisation where the pixels are a photograph's own
+
 
 class RefinerBatch(NamedTuple):
     """What one update of the refiner consumes."""
 
     synthetic: np.ndarray  # [n, h, w, c] in [-1, 1], dressed
-    hold: np.ndarray  # [n, h or 1, w or 1, 1]: how much each place is regularised, in [0, 1]
+    hold: np.ndarray  # [n, h or 1, w or 1, 1]: how much each place is regularised
     draws: np.ndarray  # [n, DRAWS], see `draw_augmentation`
     points: np.ndarray | None  # [n, k, 2] in shares of the side, for the landmark keeper
     disturbance: Disturbance | None  # for the cycle keeper
@@ -168,14 +171,14 @@ class SimGAN:
 
     def _hold(self, points: np.ndarray | None, n: int, parts: np.ndarray | None = None) -> np.ndarray:
         """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points. In the room of a
-        photograph 1 again, but for the seam, which is to be healed: there is nothing to make more real."""
+        photograph ROOM_HOLD, but for the seam, which is to be healed: there is nothing to make more real."""
         hold, options = np.ones((n, 1, 1, 1), np.float32), self.config.labels
         if points is not None:
             near = hold_map(points, self.config.data.size, options.reach)
             hold = options.elsewhere + (1.0 - options.elsewhere) * near
         if self.inputs.dresser.has_scenes:
             room = far_from_head(parts)
-            hold = hold + (1.0 - hold) * room
+            hold = hold + (ROOM_HOLD - hold) * room
         return hold
 
     # Algorithm 1

@@ -101,12 +101,13 @@ def band(face, refined, synthetic):
     return ops.abs(blotches) + 4.0 * ops.square(blotches)
 
 
-def tint(refined, synthetic):
-    """The slow change of colour that is no change of light: its mean over 25/64 of the side, less that of its channels.
-    Light may fall otherwise on a refined face, its complexion stays. [n, h, w, c]; 0 for gray."""
+def tint(face, refined, synthetic):
+    """What would change a complexion: any change of colour within the face, as that of its channels less their mean,
+    and the slow change of light, its mean over 25/64 of the side. Fine light and shade stay free. `face` [n, h, w, 1]
+    in [0, 1]; to [n, h, w, c]."""
     change = refined - synthetic
-    colour = change - ops.mean(change, axis=-1, keepdims=True)
-    return ops.abs(_box_mean(colour, _odd(refined.shape[1] * 25 / 64)))
+    light = ops.mean(change, axis=-1, keepdims=True)
+    return ops.abs((change - light) * face) + ops.abs(_box_mean(light, _odd(refined.shape[1] * 25 / 64)))
 
 
 def _box_mean(x, reach: int):
@@ -141,7 +142,7 @@ def self_regularisation(
     Args:
         lambdas: by the name of the term, a function above; "features" is `feature_distance`. Those of 0 are left out.
         refined, synthetic: [n, h, w, c] in [-1, 1].
-        hold: the weight of each pixel's penalty in [0, 1], but for `band` and `tint`: [n, h, w, 1] or [n, 1, 1, 1].
+        hold: the weight of each pixel's penalty, but for OF_PARTS: [n, h, w, 1] or [n, 1, 1, 1].
             Where a term's penalties are coarser than the picture, it is averaged to their places.
         extractor: of the feature maps, where their lambda is not 0.
         face: how much of each pixel is face, [n, h, w, 1], where parts are known; None leaves OF_PARTS out.
@@ -150,10 +151,8 @@ def self_regularisation(
     for name, weight in lambdas.items():
         if not weight or (name in OF_PARTS and face is None):
             continue
-        if name == "band":
-            penalty = band(face, refined, synthetic)
-        elif name == "tint":
-            penalty = tint(refined, synthetic)
+        if name in OF_PARTS:
+            penalty = globals()[name](face, refined, synthetic)
         else:
             term = partial(feature_distance, extractor) if name == "features" else globals()[name]
             penalty = term(refined, synthetic)

@@ -94,7 +94,7 @@ class Refiner:
         if self._other_style or self.dresser.has_scenes:
             differing += [values.tobytes() for values in self.dresser.arrays().values()]
         if self.dresser.has_scenes:
-            differing.append(self.dresser.scenes.tobytes())
+            differing += [values.tobytes() for values in self.dresser.scenes]
         differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
         return (
             hashlib.sha256(b"".join([self._weights.encode(), *differing])).hexdigest() if differing else self._weights

@@ -50,7 +50,7 @@ def test_with_scenes_the_room_is_a_photographs_and_without_the_renders_own_in_it
     inside, outside = part_looks(True), part_looks(False)
     assert inside.has_scenes and not outside.has_scenes
     corner = inside.dress_alone(faces, 0).pictures[0, :3, :3]
-    rooms = to_signed(inside.scenes[:, :3, :3])
+    rooms = to_signed(inside.scenes.rooms[:, :3, :3])
     assert np.abs(rooms - corner).mean(axis=(1, 2, 3)).min() < 1e-5
     own = outside.dress_alone(faces, 0).pictures[0, :3, :3]
     assert np.corrcoef(own.mean(axis=-1).ravel(), faces[0, :3, :3].mean(axis=-1).ravel())[0, 1] > 0.9
@@ -85,7 +85,7 @@ def test_what_is_published_is_read_back_and_holds_no_picture():
 def test_photographs_in_coloured_light_dress_no_one():
     blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)]
     bank, rooms = read_looks(np.stack([*photographs(), *blue]), parse, True)
-    assert len(bank.shares) == len(rooms) == 12
+    assert len(bank.shares) == len(rooms.rooms) == 12
 
 
 def test_where_no_complexion_is_natural_all_photographs_are_taken():

@@ -8,13 +8,8 @@ from simrefine.data.images import to_signed
 from simrefine.data.looks import (
     Bank,
     choose,
-    face,
-    far_from_head,
-    fill_person,
-    head,
     natural,
     part_statistics,
-    place,
     read_bank,
     recolour,
 )
@@ -79,7 +74,14 @@ def test_the_photograph_is_one_of_near_complexion(monkeypatch):
     skins = [(90, 60, 45)] * 20 + [(201, 151, 121)] + [(240, 200, 180)] * 20
     bank = bank_of(*(portrait(skin=skin, seed=k) for k, skin in enumerate(skins)))
     draws = np.random.default_rng(0).random((1, 3)) * 0.4  # the nearest of the two that are near
-    assert choose(part_statistics(picture, soft)[1], soft, bank, draws)[0] == 20
+    assert choose(*part_statistics(picture, soft)[:2], soft, bank, draws)[0] == 20
+
+
+def test_dark_hair_is_not_given_the_colour_of_light_hair_where_there_is_dark(monkeypatch):
+    monkeypatch.setattr(looks, "FEWEST_NEAR", 1)
+    picture, soft = given(portrait())
+    bank = bank_of(*(portrait(hair=hair, seed=k) for k, hair in enumerate([(220, 190, 140)] * 9 + [(62, 41, 22)])))
+    assert choose(*part_statistics(picture, soft)[:2], soft, bank, np.zeros((1, 1)))[0] == 9
 
 
 def test_among_them_it_is_the_one_whose_person_the_head_hides(monkeypatch):
@@ -87,30 +89,7 @@ def test_among_them_it_is_the_one_whose_person_the_head_hides(monkeypatch):
     picture, soft = given(portrait(shift=4))
     bank = bank_of(*(portrait(shift=-8, seed=k) for k in range(9)), portrait(shift=4, seed=10))
     draws = np.linspace(0, 0.999, 10)[None]
-    assert choose(part_statistics(picture, soft)[1], soft, bank, draws)[0] == 9
-
-
-def test_the_head_stands_in_the_room_and_no_rim_of_the_old_one_comes_along():
-    picture, soft = given(portrait(room=(255, 255, 255)))
-    soft = np.stack([np.roll(soft[0], shift, axis=1) for shift in (-1, 0, 1)]).mean(axis=0)[None]  # soft edges
-    scene = np.full_like(picture, -0.9)
-    placed = place(picture, soft, scene)
-    assert (placed[0, :3] == pytest.approx(-0.9)) and placed[0, 15:25, 13:19] == pytest.approx(picture[0, 15:25, 13:19])
-    assert placed[0, 18:24].max() < picture[0, 18:24, 12:20].max() + 0.15  # the white of the old room is gone
-
-
-def test_the_photographs_person_is_filled_in_from_the_surroundings():
-    picture, soft = portrait(room=(40, 90, 200), clothes=(40, 90, 200))
-    filled = fill_person(picture, soft)
-    assert np.abs(filled[4:26, 10:22].mean(axis=(0, 1)) - (40, 90, 200)).max() < 12
-    assert (filled[:2] == picture[:2]).all()
-
-
-def test_what_is_held_is_the_room_and_not_the_seam():
-    _, soft = given(portrait())
-    room = far_from_head(soft)[0, ..., 0]
-    assert room[16, 0] == 1 and room[16, 16] == 0 and room[16, 10] < 0.2
-    assert face(soft)[0, 20, 16, 0] == 1 and face(soft)[0, 6, 16, 0] == 0 and head(soft)[0, 6, 16, 0] == 1
+    assert choose(*part_statistics(picture, soft)[:2], soft, bank, draws)[0] == 9
 
 
 def test_gray_faces_are_dressed_too():
@@ -120,7 +99,7 @@ def test_gray_faces_are_dressed_too():
     bank = read_bank(images[None, ..., :1], labels[None])
     assert natural(bank).all()
     draws = np.zeros((1, 1))
-    assert choose(part_statistics(gray, soft)[1], soft, bank, draws).tolist() == [0]
+    assert choose(*part_statistics(gray, soft)[:2], soft, bank, draws).tolist() == [0]
     assert part_statistics(dress(gray, soft, bank), soft)[1][0, SKIN] == pytest.approx(bank.means[0, SKIN], abs=0.02)
 
 

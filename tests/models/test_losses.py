@@ -188,13 +188,20 @@ def test_the_band_means_the_same_at_every_size():
     assert held_by_the_band(blob(128, 0.08)) == pytest.approx(held_by_the_band(blob(64, 0.08)), rel=0.1)
 
 
-def test_the_tint_holds_slow_colour_and_leaves_light_and_fine_colour_free():
-    def held(change):
-        return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, face=EVERYWHERE))
+def held_by_the_tint(change, face=EVERYWHERE) -> float:
+    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, face=face))
 
+
+def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
     light = np.full((1, 64, 64, 3), 0.2, np.float32)
-    cast = light * np.array([1, 0, -1], np.float32)
-    grain = cast * np.sign(np.random.default_rng(0).normal(size=(1, 64, 64, 1))).astype(np.float32)
-    assert held(light) == pytest.approx(0, abs=1e-6) and held(light[..., :1]) == pytest.approx(0, abs=1e-6)
-    assert held(cast) > 0.08 and held(grain) < 0.1 * held(cast)
-    assert float(self_regularisation({"tint": 1.0}, cast, 0 * cast, EVERYWHERE)) == 0  # no parts are known
+    grain = light * np.sign(np.random.default_rng(0).normal(size=(1, 64, 64, 1))).astype(np.float32)
+    fine_colour = grain * np.array([1, 0, -1], np.float32)
+    assert held_by_the_tint(grain) < 0.1 * held_by_the_tint(light)
+    assert held_by_the_tint(fine_colour) > 0.5 * held_by_the_tint(light)
+    assert held_by_the_tint(grain[..., :1]) < 0.1 * held_by_the_tint(light[..., :1])  # gray
+
+
+def test_the_tint_leaves_colours_outside_of_the_face_free_and_needs_one():
+    colour = np.full((1, 64, 64, 3), 0.2, np.float32) * np.array([1, 0, -1], np.float32)
+    assert held_by_the_tint(colour, 0 * EVERYWHERE) == pytest.approx(0, abs=1e-6)
+    assert held_by_the_tint(colour, None) == 0

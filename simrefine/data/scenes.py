@@ -1,0 +1,156 @@
+"""The room of a photograph without its person, and rendered persons put before it, in its clothes.
+
+In go photographs and faces with their soft part labels (data/parts.py); out come rooms, and the faces standing in them.
+No pixel of a head moves, so labels stay valid.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from simrefine.catalogue import PARTS
+from simrefine.data.images import to_signed
+from simrefine.data.parts import as_shares
+
+BACKGROUND, CLOTHES = PARTS.index("background"), PARTS.index("clothes")
+PERSON = 0.3  # share of a pixel from which on it shows the photograph's person
+DILATION = 5 / 64  # by which the person is taken larger before it is filled, in shares of the side
+SEAM = 0.5 / 64  # standard deviation of the seam's width, in shares of the side
+MIXED = 1 / 96  # how far inside an outline a pixel may still have what is outside in it, in shares of the side
+SOLID = 0.97  # share of a pixel from which on it shows one thing alone, and has no other colour in it
+OUTLINE = 16  # px, side of the outlines that are held against each other
+
+
+class Scenes(NamedTuple):
+    """What m photographs give to faces that are put in them. Room and clothes are carried on behind the person apart,
+    each from its own: a jacket is not smeared up a wall, nor a wall down a collar."""
+
+    rooms: np.ndarray  # uint8 [m, s, s, c]: the photograph, its person made up from what is behind it
+    clothes: np.ndarray  # uint8 [m, s, s, c]: its clothes, carried on over the whole picture
+    worn: np.ndarray  # bool [m, s, s, 1]: where these clothes are the photograph's own pixels
+
+    def take(self, places: np.ndarray) -> "Scenes":
+        return Scenes(*(values[places] for values in self))
+
+
+def read_scenes(images: np.ndarray, soft: np.ndarray) -> Scenes:
+    """Of photographs, uint8 [m, s, s, c], with their soft labels, uint8 [m, t, t, parts]."""
+    scenes = [_read_scene(*pair) for pair in zip(images, soft, strict=True)]  # one by one, as floats take much memory
+    return Scenes(*(np.stack(values) for values in zip(*scenes, strict=True)))
+
+
+def _read_scene(image: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    shares, picture = as_shares(soft[None], *image.shape[:2]), image.astype(np.float32)
+    person = persons(shares, DILATION)[0, ..., None]
+    behind, garment = (_inside(shares[0, ..., part]) & ~person for part in (BACKGROUND, CLOTHES))
+    room = np.where(person, carry_on(picture, behind), picture)
+    clothes = np.where(garment, picture, carry_on(picture, garment))
+    return *(np.clip(np.round(one), 0, 255).astype(np.uint8) for one in (room, clothes)), garment
+
+
+def carry_on(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """What is known of a picture, float32 [h, w, c], at [h, w, 1], carried on over all of it: the farther from the
+    known pixels the smoother, by a pyramid of weighted means (Gortler et al. 1996, "The lumigraph", section 3.4). Where
+    nothing is known, the mean of the picture."""
+    if not known.any():
+        return np.broadcast_to(picture.mean(axis=(0, 1)), picture.shape)
+    return _carry_on(picture * known, known.astype(np.float32))
+
+
+def _carry_on(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of weighted pixels [h, w, c] and their weights [h, w, 1] the weighted means, those without weight made up."""
+    height, width = sums.shape[:2]
+    means = sums / np.maximum(weights, 1e-6)
+    if max(height, width) == 1:
+        return means
+    half = (max(1, width // 2), max(1, height // 2))
+    halved = (cv2.resize(one, half, interpolation=cv2.INTER_AREA) for one in (sums, weights))
+    coarse = _carry_on(*(one.reshape(half[1], half[0], -1) for one in halved))
+    far = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).reshape(sums.shape)
+    return weights * means + (1 - weights) * far
+
+
+def place(pictures: np.ndarray, soft: np.ndarray, scenes: Scenes) -> np.ndarray:
+    """The persons of `pictures`, float32 [n, h, w, c], with soft labels, float32 [n, h, w, parts], before the n
+    `scenes`, which are resized.
+
+    They wear the photograph's clothes where they are clothed. What the photograph does not show of these, as at a neck
+    that its own person hid, has their colour and the shading of the rendered ones."""
+    size = pictures.shape[1:3]
+    rooms, clothes = (to_signed(_resized(values, *size)) for values in scenes[:2])
+    worn = _resized(scenes.worn.astype(np.float32), *size)
+    heads, own = head(soft), soft[..., CLOTHES, None]
+    light = pictures.mean(axis=-1, keepdims=True)
+    usual = (own * light).sum(axis=(1, 2), keepdims=True) / np.maximum(own.sum(axis=(1, 2), keepdims=True), 1e-6)
+    carried = np.clip(clothes + (1 - worn) * (light - usual), -1, 1)
+    dressed = np.where(scenes.worn.any(axis=(1, 2, 3), keepdims=True), carried, pictures)
+    behind = _mix(own / np.maximum(1 - heads, 1e-3), dressed, rooms)
+    return _mix(heads, _unmixed(pictures, heads), behind)
+
+
+def head(soft: np.ndarray) -> np.ndarray:
+    """[n, h, w, 1]: how much of each pixel is person and not background or clothes, in [0, 1]."""
+    return np.clip(1 - soft[..., BACKGROUND, None] - soft[..., CLOTHES, None], 0, 1)
+
+
+def far_from_head(soft: np.ndarray) -> np.ndarray:
+    """[n, h, w, 1]: 1 where no head is near, 0 on it and on its seam, SEAM shares of the side wide on either side."""
+    reach = SEAM * soft.shape[1]
+    blurred = np.stack([cv2.GaussianBlur(heads, (0, 0), reach) for heads in head(soft)[..., 0]])[..., None]
+    return np.clip(1 - 2 * blurred, 0, 1)
+
+
+def outline(soft: np.ndarray, dilation: float = DILATION) -> np.ndarray:
+    """Persons of soft labels, float32 [n, h, w, parts], taken larger by `dilation`: [n, OUTLINE * OUTLINE] in [0,
+    1]."""
+    size, found = (OUTLINE, OUTLINE), persons(soft, dilation).astype(np.float32)
+    return np.stack([cv2.resize(person, size, interpolation=cv2.INTER_AREA).ravel() for person in found])
+
+
+def persons(soft: np.ndarray, dilation: float) -> np.ndarray:
+    """Bool [n, h, w]: where the persons are, taken larger by `dilation` shares of the side."""
+    found = (head(soft)[..., 0] > PERSON).astype(np.uint8)
+    reach = round(dilation * soft.shape[1])
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    return np.stack([cv2.dilate(person, kernel) for person in found]).astype(bool)
+
+
+def _inside(share: np.ndarray) -> np.ndarray:
+    """Bool [h, w, 1]: where a part, whose share [h, w] is, has no other colour in it."""
+    return (_eroded(share) > SOLID)[..., None]
+
+
+def _eroded(share: np.ndarray) -> np.ndarray:
+    reach = max(1, round(MIXED * len(share)))
+    return cv2.erode(share, np.ones((2 * reach + 1,) * 2))
+
+
+def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """Pictures before others, by their share of each pixel. The parser's doubt at an outline is wider than the outline
+    is soft, most of all where its maps were enlarged."""
+    cut = np.clip((share - 0.5) * (1 + share.shape[1] / 64) + 0.5, 0, 1)
+    return cut * before + (1 - cut) * behind
+
+
+def _unmixed(pictures: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """Pictures [n, h, w, c] that have, where a pixel is partly head, the head's own colour from where it is wholly
+    head, so that no rim of the old background comes along."""
+    inner = np.stack([_eroded(share) for share in heads[..., 0]])[..., None]
+    reach = max(1, round(MIXED * pictures.shape[1])) + 0.5
+    own = [_mean_near(*pair, reach) for pair in zip(pictures, inner**4 + 1e-4, strict=True)]
+    return np.where(inner > SOLID, pictures, np.stack(own))
+
+
+def _mean_near(picture: np.ndarray, weight: np.ndarray, reach: float) -> np.ndarray:
+    """The weighted mean over a normal window of standard deviation `reach` px: picture [h, w, c], weight [h, w, 1]."""
+    blurred = cv2.GaussianBlur(picture * weight, (0, 0), reach).reshape(picture.shape)
+    return blurred / cv2.GaussianBlur(weight, (0, 0), reach).reshape(weight.shape)
+
+
+def _resized(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pictures [n, s, s, c] of any dtype that OpenCV resizes, as [n, height, width, c]."""
+    if pictures.shape[1:3] == (height, width):
+        return pictures
+    resized = [cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC) for picture in pictures]
+    return np.stack(resized).reshape(len(pictures), height, width, -1)
