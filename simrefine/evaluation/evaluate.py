@@ -20,6 +20,7 @@ from simrefine.config import Config
 from simrefine.data.batches import Pile
 from simrefine.data.faces import Faces, read_faces
 from simrefine.data.folders import list_folder
+from simrefine.data.label_fit import points_fit
 from simrefine.errors import UserError
 from simrefine.evaluation.labels import measure_complexion, measure_labels
 from simrefine.evaluation.page import Gallery, write_page
@@ -99,7 +100,7 @@ def evaluate(
     refiners = {"refined": refiner, "unrefined": refiner.without_network()} if refiner else {}
     size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
     channels = refiner.channels if refiner else 3
-    read = partial(read_faces, size=size, channels=channels, memory_gib=MEMORY_GIB)
+    read = partial(_read, size=size, channels=channels)
     faces = {"raw": read(Path(raw), "raw", labels, exclude=exclude)}
     faces["real"] = read(Path(real), "real", real_labels, exclude=exclude)
     if test and test_labels and set(chosen) - {"realism"}:
@@ -119,6 +120,22 @@ def evaluate(
         write_file(out / "evaluation.json", json.dumps(result, indent=2).encode() + b"\n")
         write_page(out / "report.html", result, _gallery(faces, measured))
     return result
+
+
+def _read(folder: Path, role: str, labels: Path | str | None = None, *, size: int, channels: int, exclude) -> Faces:
+    """The faces of a folder.
+
+    Raises:
+        UserError: see `read_faces`; the label points sit on no face.
+    """
+    faces = read_faces(folder, role, labels, size=size, channels=channels, exclude=exclude, memory_gib=MEMORY_GIB)
+    if faces.points is not None and points_fit(faces.images, faces.points) is False:
+        raise UserError(
+            f"the points of {labels} sit on no face of the {role} folder {folder}: its pictures are no more alike when "
+            "turned by their own points than by those of another picture",
+            "name the label file that belongs to these very pictures",
+        )
+    return faces
 
 
 def charts_of(logged: Sequence[Logged]) -> list[list]:

@@ -187,6 +187,7 @@ def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(fo
         score = {"mean": 1.0, "std": None, "gap_closed": None}
         return {"unit": "NME", "sets": {name: {"error": score, "adapted": None} for name in train}}
 
+    monkeypatch.setattr(module, "points_fit", lambda images, points: None)  # these are anywhere
     monkeypatch.setattr(realism, "sliced_wasserstein", look)
     monkeypatch.setattr(module, "measure_usefulness", stand_in)
     result = evaluate(**arguments(folders, refined=None, model=run, **files, **test), seeds=1)
@@ -360,3 +361,9 @@ def test_a_set_too_small_for_a_statistic_is_named(folders):
             (folders / place / f"{index:03d}.png").unlink()
     with pytest.raises(UserError, match="raw set.*auc.*12, at least 20"):
         evaluate(**arguments(folders, parts=["realism"]))
+
+
+def test_labels_of_another_folder_that_share_the_names_are_told(folders, monkeypatch):
+    monkeypatch.setattr(module, "points_fit", lambda images, points: False)
+    with pytest.raises(UserError, match="sit on no face of the raw folder"):
+        evaluate(**arguments(folders, parts=["labels"], labels=folders / "raw" / "labels.jsonl"))
