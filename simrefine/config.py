@@ -153,15 +153,18 @@ class RegularisationOptions:
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
     high_pass: float = option(2.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
     band: float = option(
-        10.0,
-        "change within the face between 3/64 and 25/64 of the side, where blotches live; where parts are known",
+        50.0,
+        "square of the change within the face between 3/64 and 25/64 of the side, where blotches live; where parts are "
+        "known",
         low=0,
     )
     tint: float = option(
-        6.0,
-        "change of colour within the face, and of light over 25/64 of the side: of complexion; where parts are known",
+        50.0,
+        "squares of the change of colour within the face, and of light over 25/64 of the side: of complexion; where "
+        "parts are known",
         low=0,
     )
+    room: float = option(50.0, "square of the change of what is a photograph's own; where faces stand in rooms", low=0)
     features: float = option(0.0, "L1 of feature maps of the network under [features]", low=0)
 
 

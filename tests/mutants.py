@@ -168,15 +168,15 @@ MEMORY = [
     Mutant(
         "the refiner may repaint the photograph's room",
         SIMGAN,
-        "hold = hold + (ROOM_HOLD - hold) * room",
-        "hold = hold + 0.0 * room",
+        '{"room": far_from_head(parts)} if',
+        '{"room": 0 * far_from_head(parts)} if',
         (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_the_face_is_known",),
     ),
     Mutant(
         "blotches are held outside of the face too",
         "simrefine/models/losses.py",
-        "blotches = (fine - slow) * face",
-        "blotches = _box_mean(refined - synthetic, narrow) - _box_mean(refined - synthetic, wide)",
+        "return ops.square((fine - slow) * face)",
+        "return ops.square(_box_mean(refined - synthetic, narrow) - _box_mean(refined - synthetic, wide))",
         ("tests/models/test_losses.py::test_the_band_holds_within_the_face_only_and_needs_one",),
     ),
     Mutant(

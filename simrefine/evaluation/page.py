@@ -37,6 +37,10 @@ from simrefine.training.montage import DIFFERENCE_GAIN, difference
 GALLERY_FACES = 12  # at most, evenly spread over what is given
 MAX_PNG_SIDE = 128  # px; larger pictures become JPEG, or the page would weigh tens of megabytes
 TILE_SIDE = 256  # px; smaller pictures are enlarged with visible pixels, as smoothing would hide what was refined
+RECOLOURED = (
+    " Recoloured: the same faces in nothing but the colours of the refined ones; what refined faces have beyond them "
+    "is the network's."
+)
 # What closes the captions of tables that have such a row or column.
 UNREFINED = (
     " Unrefined: faces as the refiner's network receives them, in their new colours and rooms, without the network."
@@ -249,7 +253,8 @@ def _tile(gallery: Gallery, index: int, caption: str) -> str:
 
 
 def _realism(realism: dict) -> str:
-    names = ["raw", *(["unrefined"] if _part(realism, "unrefined") else []), "refined"]
+    between = [name for name in ("unrefined", "recoloured") if _part(realism, name)]
+    names = ["raw", *between, "refined"]
     sets, real = [_part(realism, name) for name in names], _part(realism, "real")
 
     def named(part: str, label: Callable[[str], str], aim: Any = None) -> list[list[str]]:
@@ -277,7 +282,8 @@ def _realism(realism: dict) -> str:
         "Distances to the photographs, then statistics of the pictures. SWD is the sliced Wasserstein distance of "
         "patches at each scale; under real stands what two halves of the photographs are apart. "
         "The last column compares the way to real, or to the ideal, with that of raw."
-    ) + (UNREFINED if len(sets) > 2 else "")
+    )
+    caption += UNREFINED * ("unrefined" in between) + RECOLOURED * ("recoloured" in between)
     return table(caption, ["Measure", *map(words, names), "Real, ideal", "Refined is"], rows)
 
 

@@ -15,6 +15,7 @@ from keras import ops
 from simrefine import backend
 from simrefine.data.images import to_channels
 from simrefine.errors import UserError
+from simrefine.evaluation.baselines import take_colours
 from simrefine.evaluation.two_sample import MIN_IMAGES as TWO_SAMPLE_IMAGES
 from simrefine.evaluation.two_sample import folds_by_group, keys_of, two_sample_test
 from simrefine.measures.realism import (
@@ -61,7 +62,8 @@ def measure_realism(
         weights: see `inception_features`.
 
     Returns:
-        {"raw": {...}, "refined": {...}, "real": {...}}, and "unrefined" where it is given. All but "real" hold, for
+        {"raw": {...}, "recoloured": {...}, "refined": {...}, "real": {...}}, and "unrefined" where it is given;
+        "recoloured" are unrefined, or else raw, faces by `take_colours`. All but "real" hold, for
         each part asked for, "swd" {side of the level in px: distance x 1e3, ..., "mean"}, "statistics" and their "gap"
         to real, "auc" (the fields of TwoSample), "fid", "kid" {"mean", "std"}. "real" holds "statistics", and as "swd"
         the distance between two halves of the photographs: what pictures that are real but of others get.
@@ -70,10 +72,12 @@ def measure_realism(
         UserError: an unknown part, sets of different shapes or too small for a part, no Inception weights.
     """
     _check_parts(parts)
-    measured = {"raw": raw} | ({} if unrefined is None else {"unrefined": unrefined}) | {"refined": refined}
+    given = {"raw": raw} | ({} if unrefined is None else {"unrefined": unrefined})
     for part in parts:
-        for name, images in (measured | {"real": real}).items():
+        for name, images in (given | {"refined": refined, "real": real}).items():
             check_enough(images, MIN_IMAGES[part], f"the {name} set, for {part}")
+    recoloured = take_colours(raw if unrefined is None else unrefined, refined)
+    measured = given | {"recoloured": recoloured, "refined": refined}
     result: dict[str, dict] = {name: {} for name in (*measured, "real")}
     if "swd" in parts:
         result["real"] |= _distance_of_halves(real, groups_real, seed)

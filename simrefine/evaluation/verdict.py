@@ -19,6 +19,7 @@ COMPLEXION_LIMITS = (5.0, 6.0)  # CIE76, degrees of ITA
 # Shares of the faces: raw ones that are tinted stay so, and one in a hundred beyond them is chance.
 TINTED_LEAST, TINTED_BEYOND_RAW = 0.02, 0.01
 SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
+SHARPNESS_NOISE = 1.1  # a smaller factor by which sharpness is farther from the photographs' says nothing
 
 _OPENINGS = {
     True: "Refining helped: ",
@@ -31,10 +32,11 @@ def reach_verdict(result: Mapping) -> dict:
     """One sentence with the numbers, and whether refining helped: true, false, or None for "cannot be said".
 
     The order of the arguments: labels that moved (see DISPLACEMENT_LIMITS) spoil everything; then a trained network's
-    error on photographs decides, if it changed by more than its spread over the seeds; without that measurement,
-    refined faces must be nearer by sliced Wasserstein distance, by SWD_NOISE at least, and harder to tell from
-    photographs, by an AUC below the interval of the raw faces'. What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS,
-    TINTED_LEAST) decides nothing and is said right after what does; what is learnt of people is said last.
+    error on photographs decides: it must be less than on raw faces, and less than on what colours and scenes alone
+    give, by more than its spread over the seeds. Without that measurement, refined faces must be nearer to photographs
+    than the same faces that are only recoloured: by sliced Wasserstein distance, by SWD_NOISE at least, and by an AUC
+    below the interval of theirs. What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS, TINTED_LEAST, SHARPNESS_NOISE)
+    decides nothing and is said right after what does; what is learnt of people is said last.
 
     Args:
         result: the parts "usefulness", "realism", "labels", "complexion" and "verification" of evaluation.json, those
@@ -72,28 +74,41 @@ def reach_verdict(result: Mapping) -> dict:
 
 
 def _judge_usefulness(useful: Mapping) -> tuple[bool | None, str]:
-    key = "adapted" if useful["sets"]["raw"].get("adapted") else "error"
-    before, after = (useful["sets"][name][key] for name in ("raw", "refined"))
-    gained = before["mean"] - after["mean"]
-    spread = np.hypot(before["std"] or 0.0, after["std"] or 0.0)
-    verdict = None if abs(gained) <= spread else gained > 0
+    sets = useful["sets"]
+    key = "adapted" if sets["raw"].get("adapted") else "error"
+    before, after = (sets[name][key] for name in ("raw", "refined"))
+    without = next((name for name in ("unrefined", "colours only") if sets.get(name)), None)
+    verdict = _is_less(after, before)
+    if verdict and without:
+        verdict = _is_less(after, sets[without][key]) is True
     gap = after.get("gap_closed")
     closed = "" if gap is None else f", {100 * gap:.0f} % of the gap to real labels closed"
     adapted = " after label adaptation" if key == "adapted" else ""
     return (
         verdict,
         f"A network trained on refined faces errs by {after['mean']:.2f} instead of {before['mean']:.2f} "
-        f"({useful['unit']}) on photographs{adapted}{closed}; the spread over seeds is {spread:.2f}."
-        + _usefulness_in_parts(useful["sets"], key),
+        f"({useful['unit']}) on photographs{adapted}{closed}; the spread over seeds is {_spread(after, before):.2f}."
+        + (_usefulness_in_parts(without, sets[without][key], after) if without else ""),
     )
 
 
-def _usefulness_in_parts(sets: Mapping, key: str) -> str:
-    """What of the gain is the network's: faces as it receives them, dressed, are worth something alone."""
-    if not sets.get("unrefined"):
-        return ""
-    alone, refined = sets["unrefined"][key], sets["refined"][key]
-    text = f" On faces as the refiner's network receives them, without it, the error is {alone['mean']:.2f}"
+def _spread(one: Mapping, other: Mapping) -> float:
+    return float(np.hypot(one["std"] or 0.0, other["std"] or 0.0))
+
+
+def _is_less(one: Mapping, other: Mapping) -> bool | None:
+    """Whether an error is less than another one; None where they are apart by no more than their spread."""
+    apart = other["mean"] - one["mean"]
+    return None if abs(apart) <= _spread(one, other) else apart > 0
+
+
+def _usefulness_in_parts(without: str, alone: Mapping, refined: Mapping) -> str:
+    """What of the gain is the network's: faces `without` it are worth something too."""
+    what = {
+        "unrefined": "On faces as the refiner's network receives them, without it",
+        "colours only": "On raw faces in the photographs' colours",
+    }[without]
+    text = f" {what}, the error is {alone['mean']:.2f}"
     closed, both = alone.get("gap_closed"), refined.get("gap_closed")
     if closed is None or both is None:
         return f"{text}: the network takes {alone['mean'] - refined['mean']:+.2f} off it."
@@ -115,33 +130,19 @@ def _describe_verification(verification: Mapping) -> str:
 
 
 def _judge_realism(realism: Mapping) -> tuple[bool | None, str]:
-    before, after = realism["raw"], realism["refined"]
-    swd = before["swd"]["mean"], after["swd"]["mean"]
-    auc = before["auc"]["auc"], after["auc"]["auc"]
-    nearer = (swd[1] < (1 - SWD_NOISE) * swd[0], auc[1] < before["auc"]["low"])
-    farther = (swd[1] > (1 + SWD_NOISE) * swd[0], auc[1] > before["auc"]["high"])
-    return (
-        True if all(nearer) else False if any(farther) and not any(nearer) else None,
-        f"The sliced Wasserstein distance to photographs went from {swd[0]:.1f} to {swd[1]:.1f}, and a classifier "
-        f"tells faces from photographs with an AUC of {auc[1]:.3f} instead of {auc[0]:.3f}."
-        + _realism_in_parts(realism),
-    )
-
-
-def _realism_in_parts(realism: Mapping) -> str:
-    """What of the way to photographs is the network's."""
-    if not realism.get("unrefined"):
-        return ""
-    alone = realism["unrefined"]
-    before, given, after = (realism[name]["swd"]["mean"] for name in ("raw", "unrefined", "refined"))
+    raw, recoloured, refined = (realism[name] for name in ("raw", "recoloured", "refined"))
+    before, alone, after = (one["swd"]["mean"] for one in (raw, recoloured, refined))
+    nearer = after < (1 - SWD_NOISE) * alone, refined["auc"]["auc"] < recoloured["auc"]["low"]
     text = (
-        f" Faces as the refiner's network receives them, without it, are at {given:.1f} with an AUC of "
-        f"{alone['auc']['auc']:.3f}"
+        f"The sliced Wasserstein distance to photographs went from {before:.1f} to {after:.1f}, and a classifier "
+        f"tells faces from photographs with an AUC of {refined['auc']['auc']:.3f} instead of {raw['auc']['auc']:.3f}. "
+        f"With the refined faces' colours{' and scenes' if 'unrefined' in realism else ''} alone, without the network, "
+        f"they are at {alone:.1f} with an AUC of {recoloured['auc']['auc']:.3f}"
     )
-    if before <= 0:
-        return f"{text}."
-    by_input, by_network = round(100 * (before - given) / before), round(100 * (given - after) / before)
-    return f"{text}: {by_input} % of the distance are gone by that alone, and the network takes {by_network:+d} % off."
+    if before > 0:
+        by_colour, by_network = round(100 * (before - alone) / before), round(100 * (alone - after) / before)
+        text += f": {by_colour} % of the distance are gone by that, and the network takes {by_network:+d} % off"
+    return True if all(nearer) else None if any(nearer) else False, f"{text}."
 
 
 def _judge_labels(labels: Mapping) -> tuple[bool, str]:
@@ -159,12 +160,25 @@ def _judge_in_passing(result: Mapping) -> tuple[list[str], list[str]]:
     """Sentences that decide nothing: warnings, and what holds."""
     labels, complexion = result.get("labels") or {}, result.get("complexion") or {}
     judged = []
+    if result.get("realism", {}).get("refined", {}).get("gap"):
+        judged.append(_judge_sharpness(result["realism"]))
     if labels.get("network"):
         judged.append(_judge_by_network(labels["network"], labels["unit"]))
     if "distance" in complexion.get("refined", {}):
         judged.append(_judge_complexion(complexion))
     warnings = [f"Warning: {text[0].lower()}{text[1:]}" for holds, text in judged if not holds]
     return warnings, [text for holds, text in judged if holds]
+
+
+def _judge_sharpness(realism: Mapping) -> tuple[bool, str]:
+    """Whether the network brings sharpness no farther from the photographs' than it was."""
+    alone, refined = (realism[name]["gap"]["sharpness_ratio"] or 1.0 for name in ("recoloured", "refined"))
+    farther = np.exp(abs(np.log(refined)) - abs(np.log(alone)))
+    return (
+        farther <= SHARPNESS_NOISE,
+        f"Refined faces have {100 * refined:.0f} % of the photographs' sharpness, and {100 * alone:.0f} % without the "
+        f"network{': it is farther off' if farther > SHARPNESS_NOISE else ''}.",
+    )
 
 
 def _judge_by_network(network: Mapping, unit: str) -> tuple[bool, str]:

@@ -32,18 +32,16 @@ from simrefine.models.networks import build_discriminator, build_refiner, judge
 from simrefine.models.optimisers import build_optimiser, set_learning_rates
 from simrefine.randomness import generator
 
-ROOM_HOLD = 10.0  # of the self-regularisation where the pixels are a photograph's own
-
 
 class RefinerBatch(NamedTuple):
     """What one update of the refiner consumes."""
 
     synthetic: np.ndarray  # [n, h, w, c] in [-1, 1], dressed
-    hold: np.ndarray  # [n, h or 1, w or 1, 1]: how much each place is regularised
+    hold: np.ndarray  # [n, h or 1, w or 1, 1]: how much each place is regularised, in [0, 1]
     draws: np.ndarray  # [n, DRAWS], see `draw_augmentation`
     points: np.ndarray | None  # [n, k, 2] in shares of the side, for the landmark keeper
     disturbance: Disturbance | None  # for the cycle keeper
-    face: np.ndarray | None = None  # [n, h, w, 1]: how much of each pixel is face, in [0, 1]; None without parts
+    areas: Mapping[str, np.ndarray] = {}  # [n, h, w, 1] each, see `models.losses.self_regularisation`
 
 
 class DiscriminatorBatch(NamedTuple):
@@ -138,11 +136,11 @@ class SimGAN:
             (synthetic, parts), points = dresser.dress(batch, style_rng), self._points(batch)
             return RefinerBatch(
                 synthetic=synthetic,
-                hold=self._hold(points, n, parts),
+                hold=self._hold(points, n),
                 draws=draw_augmentation(n, rng),
                 points=(points / config.data.size).astype(np.float32) if config.keeper.landmarks else None,
                 disturbance=draw_disturbance(synthetic.shape, keeper_rng) if config.keeper.cycle else None,
-                face=None if parts is None else face(parts),
+                areas=self._areas(parts),
             )
 
         return StepBatch(
@@ -169,17 +167,19 @@ class SimGAN:
             mirrored = mirror_points(points, size)
         return np.where(batch.mirrored[:, None, None], mirrored, points)
 
-    def _hold(self, points: np.ndarray | None, n: int, parts: np.ndarray | None = None) -> np.ndarray:
-        """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points. In the room of a
-        photograph ROOM_HOLD, but for the seam, which is to be healed: there is nothing to make more real."""
+    def _hold(self, points: np.ndarray | None, n: int) -> np.ndarray:
+        """1 at the label points, falling to `labels.elsewhere`; 1 everywhere without points."""
         hold, options = np.ones((n, 1, 1, 1), np.float32), self.config.labels
         if points is not None:
             near = hold_map(points, self.config.data.size, options.reach)
             hold = options.elsewhere + (1.0 - options.elsewhere) * near
-        if self.inputs.dresser.has_scenes:
-            room = far_from_head(parts)
-            hold = hold + (ROOM_HOLD - hold) * room
         return hold
+
+    def _areas(self, parts: np.ndarray | None) -> dict[str, np.ndarray]:
+        """See `models.losses.self_regularisation`. The seam of a head in a room belongs to no area: it is to heal."""
+        if parts is None:
+            return {}
+        return {"face": face(parts)} | ({"room": far_from_head(parts)} if self.inputs.dresser.has_scenes else {})
 
     # Algorithm 1
 
@@ -258,7 +258,7 @@ class SimGAN:
     def _regularise(self, refined, batch: RefinerBatch):
         """L_reg: as much as `hold` says of it, all of it where labels are and less elsewhere."""
         lambdas = vars(self.config.self_regularisation)
-        return self_regularisation(lambdas, refined, batch.synthetic, batch.hold, self.frozen.extractor, batch.face)
+        return self_regularisation(lambdas, refined, batch.synthetic, batch.hold, self.frozen.extractor, batch.areas)
 
     def _keep(self, refined, batch: RefinerBatch) -> dict:
         """The losses of the label keepers that are switched on, without their weights."""

@@ -12,7 +12,9 @@ import keras
 from keras import ops
 
 REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels: D = P(refined)
-OF_PARTS = ("band", "tint")  # terms for faces that are dressed part by part: in other colours there is more to mend
+# Terms for faces that are dressed part by part, and where they hold. They are squares: beside terms that hold features,
+# a magnitude of their weight would have its kink at no change at all, where the refiner would never leave it.
+OF_PARTS = {"band": "face", "tint": "face", "room": "room"}
 BLUR = 9  # px, of the box blur that high_pass takes away
 
 
@@ -92,22 +94,28 @@ def high_pass(refined, synthetic):
 
 def band(face, refined, synthetic):
     """What changes within the face at the scale of blotches, wider than fine grain and narrower than the fall of light:
-    the change averaged over 3/64 of the side less that over 25/64, each over the face alone. Its square counts too, as
-    a mean of magnitudes would forgive a few strong spots. `face` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+    the square of the change averaged over 3/64 of the side less that over 25/64, each over the face alone. `face`
+    [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
     side = refined.shape[1]
     change, narrow, wide = (refined - synthetic) * face, _odd(side * 3 / 64), _odd(side * 25 / 64)
     fine, slow = (_box_mean(change, width) / (_box_mean(face, width) + 1e-3) for width in (narrow, wide))
-    blotches = (fine - slow) * face
-    return ops.abs(blotches) + 4.0 * ops.square(blotches)
+    return ops.square((fine - slow) * face)
 
 
 def tint(face, refined, synthetic):
-    """What would change a complexion: any change of colour within the face, as that of its channels less their mean,
-    and the slow change of light, its mean over 25/64 of the side. Fine light and shade stay free. `face` [n, h, w, 1]
-    in [0, 1]; to [n, h, w, c]."""
+    """What would change a complexion: the squares of any change of colour within the face, as that of its channels less
+    their mean, and of the slow change of light, its mean over 25/64 of the side. Fine light and shade stay free. `face`
+    [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
     change = refined - synthetic
     light = ops.mean(change, axis=-1, keepdims=True)
-    return ops.abs((change - light) * face) + ops.abs(_box_mean(light, _odd(refined.shape[1] * 25 / 64)))
+    slow = _box_mean(light, _odd(refined.shape[1] * 25 / 64))
+    return ops.square((change - light) * face) + ops.square(slow)
+
+
+def room(where, refined, synthetic):
+    """The square of the change where the pixels are a photograph's own, which can become no more real. `where`
+    [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+    return ops.square(refined - synthetic) * where
 
 
 def _box_mean(x, reach: int):
@@ -135,7 +143,7 @@ def feature_distance(extractor: keras.Model, refined, synthetic):
 
 
 def self_regularisation(
-    lambdas: Mapping[str, float], refined, synthetic, hold, extractor: keras.Model | None = None, face=None
+    lambdas: Mapping[str, float], refined, synthetic, hold, extractor: keras.Model | None = None, areas: Mapping = {}
 ):
     """Sum over the terms of lambda x the mean of hold x penalty (eq. 4, weighted): a scalar.
 
@@ -145,14 +153,15 @@ def self_regularisation(
         hold: the weight of each pixel's penalty, but for OF_PARTS: [n, h, w, 1] or [n, 1, 1, 1].
             Where a term's penalties are coarser than the picture, it is averaged to their places.
         extractor: of the feature maps, where their lambda is not 0.
-        face: how much of each pixel is face, [n, h, w, 1], where parts are known; None leaves OF_PARTS out.
+        areas: how much of each pixel belongs to an area, [n, h, w, 1], by its name in OF_PARTS; terms whose area is
+            not known are left out.
     """
     total = ops.zeros(())
     for name, weight in lambdas.items():
-        if not weight or (name in OF_PARTS and face is None):
+        if not weight or (name in OF_PARTS and OF_PARTS[name] not in areas):
             continue
         if name in OF_PARTS:
-            penalty = globals()[name](face, refined, synthetic)
+            penalty = globals()[name](areas[OF_PARTS[name]], refined, synthetic)
         else:
             term = partial(feature_distance, extractor) if name == "features" else globals()[name]
             penalty = term(refined, synthetic)

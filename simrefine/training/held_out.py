@@ -54,11 +54,15 @@ class HeldOut:
         self.folder = run / "best"
         self.best = read_refiner(self.folder).evaluation if resumed and self.folder.exists() else None
 
-    def look(self, method: Method, step: int, monitor: Monitor, *, keep: bool = True) -> None:
-        """Measures and shows what the refiner does after `step` steps; with `keep`, keeps it if it is the best."""
+    def look_at_unrefined(self, method: Method, monitor: Monitor) -> None:
+        """Shows, as step 0, what the faces score that a network is given; a new network need not be the identity."""
+        monitor.held_out(0, measure_held_out(method.dress, method.dress, self._synthetic, self._real))
+
+    def look(self, method: Method, step: int, monitor: Monitor) -> None:
+        """Measures and shows what the refiner does after `step` steps, and keeps it if it is the best."""
         measured = measure_held_out(method.dress, method.refine, self._synthetic, self._real)
         monitor.held_out(step, measured)
-        if keep and is_better(measured, self.best, self._options):
+        if is_better(measured, self.best, self._options):
             self.best = measured
             write_published(self.folder, method.publish(), step, measured)
 

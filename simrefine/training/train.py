@@ -124,7 +124,7 @@ def _run_steps(
     if first:
         monitor.say(f"continuing at step {first}")
     elif held_out:
-        held_out.look(method, 0, monitor, keep=False)  # what the unrefined faces score
+        held_out.look_at_unrefined(method, monitor)
     synthetic, real = (to_signed(pile[spread(len(pile), config.monitor.faces)]) for pile in inputs[:2])
     batches = Prefetcher(method.batch, steps)
     monitor.say("compiling the training step (the first one takes a while)")

@@ -6,7 +6,7 @@ from labelled_discs import draw_faces, shift_along
 
 from simrefine.data.images import GRAY_LEVELS, to_signed
 from simrefine.data.styles import read_styles
-from simrefine.evaluation.baselines import match_colours
+from simrefine.evaluation.baselines import match_colours, take_colours
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -47,3 +47,12 @@ def test_matching_colours_changes_pictures_without_moving_anything(channels):
     for axis in (1, 2):
         assert abs(shift_along(axis, images, changed)) < 0.1
         assert shift_along(axis, images, np.roll(changed, 1, axis)) == pytest.approx(1, abs=0.25)
+
+
+def test_one_change_of_colours_is_taken_whole_and_sharpness_is_not_taken():
+    images = draw_faces(3).images
+    warmer = np.clip(images * np.array([0.9, 0.7, 0.5]) + 20, 0, 255).astype(np.uint8)
+    assert np.abs(take_colours(images, warmer).astype(int) - warmer).mean() < 2
+    noisy = np.clip(warmer + np.random.default_rng(0).normal(0, 25, warmer.shape), 0, 255).astype(np.uint8)
+    recoloured, wanted = (np.abs(np.diff(p.astype(int), axis=1)).mean() for p in (take_colours(images, noisy), noisy))
+    assert recoloured < 0.6 * wanted

@@ -17,6 +17,7 @@ from simrefine.data.styles import restyle_alone
 from simrefine.errors import UserError
 from simrefine.evaluation import evaluate as module
 from simrefine.evaluation import labels, realism, two_sample, usefulness, verification
+from simrefine.evaluation.baselines import take_colours
 from simrefine.evaluation.evaluate import charts_of, evaluate
 from simrefine.files import TEMPORARY_PREFIX
 from simrefine.measures import realism as formulas
@@ -158,8 +159,7 @@ def test_a_run_is_evaluated_on_the_very_pictures_that_refine_writes(wide, run, e
     by_model = evaluate(raw, wide / "real", wide / "out", model=run)
     refine_folder(load(run), raw, written)
     by_folder = evaluate(raw, wide / "real", wide / "out", refined=written, size=16)
-    by_model["realism"].pop("unrefined")
-    assert by_model["realism"] == by_folder["realism"]
+    assert all(by_model["realism"][name] == by_folder["realism"][name] for name in ("raw", "refined", "real"))
     # From faces as the network was given them, which the folder does not tell: their colours are no drift.
     assert by_model["labels"]["pictures"] == by_folder["labels"]["pictures"] == N
     assert by_model["inputs"] == by_folder["inputs"] | {
@@ -190,16 +190,17 @@ def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(fo
     monkeypatch.setattr(realism, "sliced_wasserstein", look)
     monkeypatch.setattr(module, "measure_usefulness", stand_in)
     result = evaluate(**arguments(folders, refined=None, model=run, **files, **test), seeds=1)
-    for part in ("realism", "complexion"):
-        assert set(result[part]) == {"raw", "unrefined", "refined", "real"}, part
+    for part, more in (("realism", {"recoloured"}), ("complexion", set())):
+        assert set(result[part]) == {"raw", "unrefined", "refined", "real"} | more, part
     assert list(result["usefulness"]["sets"]) == ["raw", "colours only", "unrefined", "refined", "real"]
-    raw, unrefined, refined = (seen[place] for place in (1, 2, 3))  # after the halves of the photographs
+    raw, unrefined, refined = (seen[place] for place in (1, 2, 4))  # after the halves of the photographs
     for name, images in (("raw", raw), ("unrefined", unrefined), ("refined", refined)):
         np.testing.assert_array_equal(seen[name].images, images)
         np.testing.assert_array_equal(seen[name].points, seen["raw"].points)
     styled = restyle_alone(to_signed(pictures(folders / "raw")), load(run).dresser.styles, 4, seed=0)
     np.testing.assert_allclose(unrefined, np.stack([fit_square(one, 16) for one in to_uint8(styled)]))
     assert (unrefined != raw).any() and (unrefined != refined).any()
+    assert (seen[3] == take_colours(unrefined, refined)).all()
     page = (folders / "out" / "report.html").read_text()
     assert page.count("Unrefined: faces as the refiner") == 6, "in the captions of three tables, and for screen readers"
 

@@ -14,6 +14,7 @@ from simrefine.errors import UserError
 from simrefine.evaluation import realism
 from simrefine.evaluation.realism import inception_features, measure_realism
 from simrefine.evaluation.two_sample import two_sample_test
+from simrefine.evaluation.verdict import reach_verdict
 from simrefine.measures import realism as formulas
 from simrefine.measures.realism import (
     check_enough,
@@ -215,6 +216,22 @@ def test_the_measures_of_raw_and_refined_come_as_json_and_favour_the_closer_set(
     assert result["refined"]["gap"]["colour_gap"] < result["raw"]["gap"]["colour_gap"]
     assert result["refined"]["fid"] < result["raw"]["fid"]
     assert result["refined"]["kid"]["mean"] < result["raw"]["kid"]["mean"]
+
+
+def test_what_one_change_of_colours_does_is_never_called_a_help_of_the_refiner():
+    """As after two steps of training: nearer to photographs and harder to tell from them, and all of it is colour."""
+    real, raw = tinted(textures(60, 0), 60), to_pixels(blurred(textures(60, 1), 1))
+    refined = to_pixels(0.9 * tinted(raw, 60) + 10)
+    swd = measure_realism(raw, refined, real, parts=("swd", "statistics"))
+    aucs = {"raw": (0.99, 0.97, 1.0), "recoloured": (0.8, 0.75, 0.85), "refined": (0.79, 0.74, 0.84)}
+    for name, (auc, low, high) in aucs.items():
+        swd[name]["auc"] = {"auc": auc, "low": low, "high": high}
+    assert swd["refined"]["swd"]["mean"] < 0.7 * swd["raw"]["swd"]["mean"]
+    assert reach_verdict({"realism": swd})["helped"] is False
+    sharper = measure_realism(raw, real, real, parts=("swd", "statistics"))
+    for name in aucs:
+        sharper[name]["auc"] = swd[name]["auc"] | {"auc": {"refined": 0.5}.get(name, aucs[name][0])}
+    assert reach_verdict({"realism": sharper})["helped"] is True  # the measure can tell
 
 
 def test_sets_that_are_too_small_for_a_statistic_are_an_error_that_names_set_and_count():

@@ -12,12 +12,15 @@ def useful(raw, refined, std=0.1):
     return {"unit": "NME", "sets": {"raw": score(raw), "refined": score(refined)}}
 
 
-def real(swd, auc):
+def real(swd, auc, sharpness=(1.4, 1.1)):
+    """Of raw, recoloured and refined faces."""
+
     def distances(place):
         bounds = {"low": auc[place] - 0.03, "high": auc[place] + 0.03}
-        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]} | bounds}
+        gap = {"sharpness_ratio": sharpness[place - 1]}
+        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]} | bounds, "gap": gap}
 
-    return {"raw": distances(0), "refined": distances(1)}
+    return {name: distances(place) for place, name in enumerate(("raw", "recoloured", "refined"))}
 
 
 def complexion(distance=1.0, turned=1.0, tinted=0.01, raw=0.01):
@@ -40,16 +43,19 @@ MOVED = HOLD | {"percent_p95": 5.0}
         ({"usefulness": useful(8.0, 7.95), "labels": HOLD}, None),
         ({"usefulness": useful(8.0, 9.0), "labels": HOLD}, False),
         ({"usefulness": useful(8.0, 7.0), "labels": MOVED}, False),
-        ({"usefulness": useful(8.0, 7.0), "realism": real((50, 60), (0.9, 0.95))}, True),
-        ({"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD}, True),
-        ({"realism": real((100, 50), (0.95, 0.96)), "labels": HOLD}, None),
-        ({"realism": real((100, 120), (0.95, 0.96)), "labels": HOLD}, False),
-        ({"realism": real((100, 99), (0.95, 0.94)), "labels": HOLD}, None),  # next to nothing was changed
+        ({"usefulness": useful(8.0, 7.0), "realism": real((50, 60, 60), (0.9, 0.95, 0.95))}, True),
+        ({"realism": real((100, 90, 50), (0.95, 0.94, 0.8)), "labels": HOLD}, True),
+        ({"realism": real((100, 90, 50), (0.95, 0.94, 0.93)), "labels": HOLD}, None),
+        ({"realism": real((100, 110, 120), (0.95, 0.95, 0.96)), "labels": HOLD}, False),
+        ({"realism": real((100, 50, 50), (0.95, 0.8, 0.8)), "labels": HOLD}, False),  # all of it is colour
+        ({"realism": real((100, 90, 50), (0.95, 0.94, 0.8)), "labels": MOVED}, False),
         (
-            {"realism": real((100, 50), (0.95, 0.8)), "labels": HOLD | {"unit": "image side", "percent_median": 0.9}},
+            {
+                "realism": real((100, 90, 50), (0.95, 0.94, 0.8)),
+                "labels": HOLD | {"unit": "image side", "percent_median": 0.9},
+            },
             False,
         ),
-        ({"realism": real((100, 50), (0.95, 0.8)), "labels": MOVED}, False),
         ({"labels": HOLD}, None),
         ({}, None),
     ],
@@ -57,7 +63,8 @@ MOVED = HOLD | {"percent_p95": 5.0}
 def test_the_verdict_follows_the_stated_order(result, helped):
     verdict = reach_verdict(result)
     assert verdict["helped"] is helped
-    assert verdict["sentence"].endswith(".") and len(verdict["reasons"]) == max(0, len(result) - 1)
+    assert verdict["sentence"].endswith(".")
+    assert len(verdict["reasons"]) == max(0, len(result) - 1 + ("realism" in result))  # sharpness has a sentence
 
 
 def test_the_verdict_has_the_numbers():
@@ -117,12 +124,29 @@ def test_the_gap_is_told_in_what_the_networks_input_closes_and_what_the_network_
     assert sentence.endswith("the error is 7.40: the network takes +0.40 off it.")
 
 
+def test_what_colours_give_alone_is_no_help_of_the_refiner():
+    result = useful(8.0, 7.0)
+    result["sets"]["colours only"] = result["sets"]["refined"]
+    verdict = reach_verdict({"usefulness": result, "labels": HOLD})
+    assert verdict["helped"] is False and "in the photographs' colours, the error is 7.00" in verdict["sentence"]
+    result["sets"]["unrefined"] = result["sets"]["raw"]  # there, they count
+    assert reach_verdict({"usefulness": result, "labels": HOLD})["helped"] is True
+
+
 def test_the_distance_is_told_in_the_same_two_parts():
-    result = real((100, 50), (0.95, 0.8))
-    result["unrefined"] = {"swd": {"mean": 60.0}, "auc": {"auc": 0.93}}
+    result = real((100, 60, 50), (0.95, 0.93, 0.8))
     sentence = reach_verdict({"realism": result, "labels": HOLD})["sentence"]
-    assert "are at 60.0 with an AUC of 0.930: 40 % of the distance are gone by that alone" in sentence
+    assert "faces' colours alone, without the network, they are at 60.0 with an AUC of 0.930: 40 % of" in sentence
     assert sentence.endswith("and the network takes +10 % off.")
+    sentence = reach_verdict({"realism": result | {"unrefined": result["raw"]}, "labels": HOLD})["sentence"]
+    assert "colours and scenes alone" in sentence
+
+
+@pytest.mark.parametrize(("sharpness", "warned"), [((1.4, 1.1), False), ((1.1, 0.4), True), ((0.9, 1.4), True)])
+def test_sharpness_that_is_farther_off_is_warned_of(sharpness, warned):
+    reasons = reach_verdict({"realism": real((100, 90, 50), (0.95, 0.94, 0.8), sharpness)})["reasons"]
+    assert any(reason.startswith("Warning: refined faces have") for reason in reasons) is warned
+    assert any(f"{100 * sharpness[1]:.0f} % of the photographs' sharpness" in reason for reason in reasons)
 
 
 def test_what_is_learnt_of_people_is_said_and_decides_nothing():

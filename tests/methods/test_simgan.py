@@ -265,9 +265,8 @@ def test_with_scenes_the_room_is_held_and_the_head_is_free_and_the_face_is_known
     inputs = Inputs(ArrayPile(pictures), ArrayPile(pictures), np.full((10, 1, 2), 16.0, np.float32), dresser)
     gan = SimGAN(tiny_config(data__size=32, data__flip=False), inputs, "float32")
     batch = gan.batch(0).refiner[0]
-    assert batch.hold[:, 16, 0] == pytest.approx(1) and (batch.hold[:, 6, 16] < 0.5).all()
-    assert batch.hold[:, 16, 16] == pytest.approx(1, abs=0.1)  # the label point
-    assert batch.face[:, 20, 16] == pytest.approx(1) and batch.face[:, 16, 0] == pytest.approx(0)
+    assert batch.areas["room"][:, 16, 0] == pytest.approx(1) and batch.areas["room"][:, 6, 16] == pytest.approx(0)
+    assert batch.areas["face"][:, 20, 16] == pytest.approx(1) and batch.areas["face"][:, 16, 0] == pytest.approx(0)
 
 
 def test_the_map_weighs_the_regularisation_in_training_and_pretraining(uncompiled):

@@ -10,6 +10,7 @@ from simrefine.catalogue import REALISM
 from simrefine.config import RegularisationOptions
 from simrefine.models import losses
 from simrefine.models.losses import (
+    OF_PARTS,
     build_feature_extractor,
     patch_accuracy,
     patch_loss,
@@ -17,9 +18,7 @@ from simrefine.models.losses import (
     self_regularisation,
 )
 
-TERMS = [
-    field.name for field in dataclasses.fields(RegularisationOptions) if field.name not in ("features", "band", "tint")
-]
+TERMS = [field.name for field in dataclasses.fields(RegularisationOptions) if field.name not in ("features", *OF_PARTS)]
 EVERYWHERE = np.ones((1, 1, 1, 1), np.float32)
 
 
@@ -162,7 +161,7 @@ def blob(size: int, width: float, height: float = 0.2) -> np.ndarray:
 
 def held_by_the_band(change, face=None) -> float:
     face = np.ones((*change.shape[:3], 1), np.float32) if face is None else face
-    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, face=face))
+    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, areas={"face": face}))
 
 
 def test_the_band_holds_blotches_and_leaves_grain_and_slow_light_free():
@@ -189,7 +188,7 @@ def test_the_band_means_the_same_at_every_size():
 
 
 def held_by_the_tint(change, face=EVERYWHERE) -> float:
-    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, face=face))
+    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, areas={"face": face}))
 
 
 def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
@@ -204,4 +203,17 @@ def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
 def test_the_tint_leaves_colours_outside_of_the_face_free_and_needs_one():
     colour = np.full((1, 64, 64, 3), 0.2, np.float32) * np.array([1, 0, -1], np.float32)
     assert held_by_the_tint(colour, 0 * EVERYWHERE) == pytest.approx(0, abs=1e-6)
-    assert held_by_the_tint(colour, None) == 0
+    assert float(self_regularisation({"tint": 1.0}, colour, 0 * colour, EVERYWHERE)) == 0
+
+
+def test_the_room_is_held_where_it_is_and_small_changes_cost_next_to_nothing():
+    change = np.full((1, 64, 64, 3), 0.2, np.float32)
+    where = np.zeros((1, 64, 64, 1), np.float32)
+    where[:, :32] = 1
+
+    def held(change):
+        return float(self_regularisation({"room": 1.0}, change, 0 * change, EVERYWHERE, areas={"room": where}))
+
+    assert held(change) == pytest.approx(0.5 * 0.04) and held(change * where) == pytest.approx(held(change))
+    assert held(0.1 * change) == pytest.approx(0.01 * held(change), rel=1e-3)  # no kink at no change
+    assert float(self_regularisation({"room": 1.0}, change, 0 * change, EVERYWHERE)) == 0
