@@ -24,7 +24,7 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("simrefine", "tests", "experiments", "setup.cfg", "pyproject.toml", "README.md")
+COPIED = ("simrefine", "tests", "experiments", "setup.cfg", "pyproject.toml", "README.md", "docs")
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-q", "--import-mode=importlib"]
 TESTS_FAILED = 1  # pytest's exit code; those above are of tests that could not be collected or run
 FAILED = re.compile(r"^FAILED (.+?)(?: - (.*))?$", re.MULTILINE)

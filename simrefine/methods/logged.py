@@ -1,4 +1,4 @@
-"""How a method declares what it logs: once, for TensorBoard, the progress line, the alarms, the report and the README.
+"""How a method declares what it logs: once, for TensorBoard, the progress line, the alarms, the report and the docs.
 
 Here are also the declarations that several methods share, because they log the same number for the same reason.
 """
@@ -56,8 +56,8 @@ class Logged:
     alarm: Alarm | None = None
 
 
-def readme_rows(logged: Sequence[Logged]) -> list[str]:
-    """The rows of the README's table on how to read the curves; neighbours with one text share a row."""
+def table_rows(logged: Sequence[Logged]) -> list[str]:
+    """The rows of the table in docs/curves.md; neighbours with one text share a row."""
     rows: dict[tuple[str, str], list[str]] = {}
     for entry in logged:
         rows.setdefault((entry.shows, entry.look_for), []).append(f"`{entry.name}`")

@@ -13,7 +13,7 @@ from simrefine import catalogue
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.methods import METHODS
-from simrefine.methods.logged import readme_rows
+from simrefine.methods.logged import table_rows
 from simrefine.training.train import train
 
 SOURCE = Path("checkpoint")
@@ -138,12 +138,12 @@ def test_an_option_that_does_nothing_for_the_method_is_refused(values, message):
         tiny_config(**values)
 
 
-def test_the_readme_explains_what_the_methods_declare():
+def test_the_docs_explain_what_the_methods_declare():
     entries = list(dict.fromkeys(entry for method in METHODS.values() for entry in method.logged))
     assert len({entry.name for entry in entries}) == len(entries), "one name, one meaning"
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    missing = [row for row in readme_rows(entries) if row not in readme]
-    assert not missing, "put these rows into the table under TensorBoard:\n" + "\n".join(readme_rows(entries))
+    page = (Path(__file__).parents[2] / "docs" / "curves.md").read_text()
+    missing = [row for row in table_rows(entries) if row not in page]
+    assert not missing, "put these rows into the table of docs/curves.md:\n" + "\n".join(table_rows(entries))
 
 
 def test_a_new_network_is_one_function_and_one_entry(monkeypatch, uncompiled):
