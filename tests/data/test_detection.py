@@ -14,9 +14,11 @@ from simrefine.cli import main
 from simrefine.data.detection import LONGEST, detect, load_detector
 from simrefine.data.images import read_picture, resize
 from simrefine.data.labels import read_labels
+from simrefine.data.points import mirror_points
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR, UserError
 
 FACES = Path(__file__).parents[3] / "shared" / "faces"
+needs_faces = pytest.mark.skipif(not FACES.is_dir(), reason=f"needs the faces in {FACES}")
 
 
 class FakeDetector:
@@ -188,9 +190,14 @@ def test_a_missing_mtcnn_is_named_with_what_installs_it(monkeypatch):
         load_detector()
 
 
-@pytest.mark.skipif(not FACES.is_dir(), reason=f"needs the faces in {FACES}")
-def test_real_faces_are_found_where_their_labels_are():
+@pytest.fixture(scope="module")
+def mtcnn():
     pytest.importorskip("mtcnn", reason="mtcnn is missing: pip install 'simrefine[detect]'")
+    return load_detector()
+
+
+@needs_faces
+def test_real_faces_are_found_where_their_labels_are(mtcnn):
     rows = [json.loads(line) for line in (FACES / "real" / "val" / "annotations.jsonl").read_text().splitlines()]
     canvas = np.full((300, 700, 3), 128, np.uint8)
     expected = []
@@ -200,9 +207,22 @@ def test_real_faces_are_found_where_their_labels_are():
         pixels = read_picture(FACES / "real" / "val" / row["file"]).pixels
         canvas[top : top + side, left : left + side] = resize(pixels, side, side)
         expected.append(points_5(np.array(row["landmarks"])) * (side / 128) + (left, top))
-    found = detect(canvas, load_detector())
+    found = detect(canvas, mtcnn)
     assert len(found) == 3
     for face, five in zip(sorted(found, key=lambda face: -face.box[0]), expected, strict=True):
         away = np.linalg.norm(face.points - five, axis=-1) / np.linalg.norm(five[1] - five[0])
-        assert np.median(away) < 0.12 and away.max() < 0.3
-    assert detect(np.full((200, 200, 3), 128, np.uint8), load_detector()) == []
+        assert np.median(away) < 0.2 and away.max() < 0.35  # these labels are a detector's, too
+    assert detect(np.full((200, 200, 3), 128, np.uint8), mtcnn) == []
+
+
+@needs_faces
+def test_the_points_of_a_mirrored_photograph_are_the_mirrored_points(mtcnn):
+    # Half a pixel counted wrongly, or left and right confused, would move them apart.
+    apart = []
+    for file in sorted((FACES / "real" / "val").glob("*.jpg"))[::20]:
+        pixels = resize(read_picture(file).pixels, 64, 64)
+        found, mirrored = (detect(side, mtcnn, min_face=20) for side in (pixels, pixels[:, ::-1].copy()))
+        if found and mirrored:
+            apart.append(mirror_points(mirrored[0].points, 64) - found[0].points)
+    assert len(apart) >= 12
+    assert abs(np.mean(apart, axis=(0, 1))[0]) < 0.4  # px, twice what each of the two is off
