@@ -7,12 +7,13 @@ import functools
 import os
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from simrefine import __version__
-from simrefine.config import Config, help_of
+from simrefine.config import ANNOTATIONS, Config, help_of
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -251,6 +252,18 @@ def evaluate(raw, real, out, parts, **options):
     click.echo(f"open {out / 'report.html'}")
 
 
+@contextmanager
+def progress_bar(label: str):
+    """A bar on standard error; gives the function that moves it: `progress(done, found)`."""
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
+
+        def progress(done: int, found: int) -> None:
+            bar.length = found
+            bar.update(done - bar.pos)
+
+        yield progress
+
+
 def writes_crops(find_faces):
     """Turns a function that gives faces, and where their landmarks come from, into a command that cuts them out."""
 
@@ -278,12 +291,7 @@ def writes_crops(find_faces):
 
         faces, source = find_faces(**own)
         limits = {"size": size, "max_scale": max_scale, "max_outside": max_outside, "limit": limit}
-        with click.progressbar(length=1, label="cutting", file=sys.stderr, show_pos=True) as bar:
-
-            def progress(done: int, found: int) -> None:
-                bar.length = found
-                bar.update(done - bar.pos)
-
+        with progress_bar("cutting") as progress:
             summary = prepare(faces, out, source=source, progress=progress, **limits)
         click.echo(
             f"{summary.written} written + {summary.rejected} rejected = {summary.found} found, in "
@@ -301,9 +309,9 @@ def writes_crops(find_faces):
 @click.option(
     "--labels",
     metavar="FILE",
-    required=True,
     type=click.Path(path_type=Path),
-    help="their landmarks, 68 or 5 points: JSON lines, COCO, .csv, or a folder of .pts",
+    help="their landmarks, 68 or 5 points: JSON lines, COCO, .csv, or a folder of .pts "
+    f"[default: DIR/{ANNOTATIONS}; where there is none, faces are detected]",
 )
 @click.option(
     "--masks",
@@ -311,14 +319,24 @@ def writes_crops(find_faces):
     type=click.Path(path_type=Path),
     help="their part masks, palette or gray PNGs of the same names: cut alike, to OUT-masks beside --out",
 )
+@click.option(
+    "--min-face",
+    metavar="PX",
+    type=click.IntRange(20),
+    help="without labels: the least side of a face's box [default: 40]",
+)
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="and how sure the detector must be [default: 0.9]")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @writes_crops
-def prepare(folder, labels, masks, exclude):
+def prepare(folder, labels, masks, min_face, min_confidence, exclude):
     """Cut the faces out of the pictures under DIR, framed alike for renders and photographs.
 
     The square is 1.6 times the longer side of the landmarks' box, a little raised. OUT gets the crops as PNG,
     annotations.jsonl with their landmarks, and rejects.csv; with --masks, OUT-masks gets the class of each pixel as
     gray PNG, under the name of the crop. For public data sets see data/README.md.
+
+    Photographs without landmarks need the extra `detect`: all faces in them are found, with five points each, and the
+    crops of a.jpg are a.png, a-face2.png, ..., the largest face first.
     """
     from simrefine.data.prepare import labelled_faces
 
@@ -328,7 +346,35 @@ def prepare(folder, labels, masks, exclude):
             f"--out {out} lies in {folder}, so its crops would be taken for pictures the next time",
             "name a folder elsewhere",
         )
+    if labels is None and (folder / ANNOTATIONS).exists():
+        labels = folder / ANNOTATIONS
+    asked = {"min_face": min_face, "min_confidence": min_confidence}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if labels is None:
+        if masks is not None:
+            raise UserError("--masks belong to labelled pictures", "name their landmarks with --labels")
+        return detected(folder, out, exclude, asked), None
+    if asked:
+        raise UserError(
+            f"--min-face and --min-confidence are for pictures without labels, and there is {labels}",
+            "leave them out, or move the label file out of the folder",
+        )
     return labelled_faces(folder, labels, masks, exclude), labels
+
+
+def detected(folder: Path, out: Path, exclude: tuple[str, ...], asked: dict):
+    """The faces found in the pictures of a folder without labels; `asked` holds what `detected_faces` is asked for."""
+    from simrefine.data.detection import detected_faces, load_detector
+    from simrefine.data.prepare import check_empty, list_pictures
+
+    check_empty(out)  # before the minutes that the search takes
+    pictures = list_pictures(folder, exclude)
+    click.echo(f"no --labels, and no {ANNOTATIONS} in {folder}: faces are detected", err=True)
+    start_backend()
+    detector = load_detector()
+    limit = click.get_current_context().params["limit"]
+    with progress_bar("detecting") as progress:
+        return detected_faces(pictures, detector, limit=limit, progress=progress, **asked)
 
 
 @main.command()

@@ -267,6 +267,13 @@ LABELS = [
         "/ np.float32(2 * GRAY_LEVELS) - 1",
         ("tests/data/test_images.py::test_uint8_to_signed_and_back_is_exact",),
     ),
+    Mutant(
+        "the points of a detected face are half a pixel off",
+        "simrefine/data/detection.py",
+        "+ 1 - places / (width, height)",
+        "+ 0",
+        ("tests/data/test_detection.py::test_places_count_from_the_edge_of_the_picture",),
+    ),
 ]
 
 # What a long run relies on: resuming, randomness, files and the choice of the best.

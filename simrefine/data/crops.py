@@ -80,7 +80,7 @@ def outside_share(square: Square, height: int, width: int) -> float:
     """The share of the square, 0 to 1, that lies outside a picture of `height` x `width` px."""
     corner = square.corner
     inside = np.clip(np.minimum(corner + square.side, (width, height)) - np.maximum(corner, 0), 0, None)
-    return float(1 - inside.prod() / square.side**2)
+    return max(0.0, float(1 - inside.prod() / square.side**2))
 
 
 def move_points(points: np.ndarray, square: Square, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Pictures with known landmarks in, out of a folder or straight out of an archive; a folder of face crops out.
+"""Pictures with landmarks in, out of a folder or straight out of an archive; a folder of face crops out.
 
 Every crop is framed by the rule in `data.crops`. `annotations.jsonl` beside the crops has their landmarks, and
 `rejects.csv` what could not be used and why; the folder appears when it is complete, or not at all.
@@ -18,7 +18,7 @@ import numpy as np
 from simrefine.config import ANNOTATIONS
 from simrefine.data.archives import Reader, read_file, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
-from simrefine.data.folders import REJECTS, Reject, list_folder, write_rejects
+from simrefine.data.folders import REJECTS, Record, Reject, list_folder, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture
 from simrefine.data.labels import read_labels
 from simrefine.data.masks import decode_mask, encode_mask
@@ -35,7 +35,7 @@ class Face:
     """A face to cut out: the picture, and where the face is in it.
 
     Args:
-        name: the picture's path below its folder or archive; the crop gets the same, ending in .png.
+        name: the picture's path below its folder or archive; the crop gets the same, ending in .png (see `number`).
         read: gives the bytes of the picture.
         points: [k, 2] in px, see `crops.face_square`; None where it has none.
         square: where to cut where there are no points, in px; None: the picture is rejected without points.
@@ -43,6 +43,8 @@ class Face:
             scales them. None: this very picture.
         fields: more for its line in annotations.jsonl.
         read_mask: gives the bytes of a part mask of the same size (see `masks.decode_mask`), to be cut out alike.
+        number: which face of its picture it is, from 1; the crops of a.jpg are a.png, a-face2.png, a-face3.png, ...
+        reject: why it cannot be used, where that is known before; None where it is to be cut out.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Face:
     stated_width: float | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     read_mask: Reader | None = None
+    number: int = 1
+    reject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def prepare(
     faces: Sequence[Face],
     out: Path,
     *,
-    source: Path,
+    source: Path | None,
     size: int,
     max_scale: float,
     max_outside: float,
@@ -106,7 +110,7 @@ def prepare(
     Args:
         faces: what to cut.
         out: new or empty; it appears when all is done.
-        source: where the landmarks come from, for messages.
+        source: where the landmarks come from, for messages; None where they were found in the pictures themselves.
         size: side of the crops, px.
         max_scale: faces that would be enlarged more than this are rejected: they are blurred, and by its
             blur a discriminator recognises a pile.
@@ -120,11 +124,10 @@ def prepare(
     """
     started, out = time.monotonic(), Path(out)
     mask_folder = out.with_name(f"{out.name}-masks") if any(face.read_mask for face in faces) else None
-    _check_empty(out, mask_folder)
+    check_empty(out, mask_folder)
     if not faces:
         raise UserError(f"{source}: there is no picture of a face to cut out", "check the path, and any --exclude")
-    if limit is not None and limit < len(faces):
-        faces = [faces[index] for index in np.linspace(0, len(faces) - 1, limit).round().astype(int)]
+    faces = spread(faces, limit)
     rules, crops, rejects = _Rules(size, max_scale, max_outside), [], []
     with ExitStack() as stack:
         place = stack.enter_context(publishing_folder(out))
@@ -138,9 +141,12 @@ def prepare(
         if not crops:
             raise UserError(
                 f"none of {len(faces)} faces could be used; {rejects[0].relative}: {rejects[0].reason}",
-                "check that the labels belong to these pictures, or relax --max-scale and --max-outside",
+                "check that the labels belong to these pictures, or relax --max-scale and --max-outside"
+                if source
+                else "relax --min-face, --min-confidence, --max-scale or --max-outside",
             )
-        _check_sizes(crops, source)
+        if source:
+            _check_sizes(crops, source)
         lines = "".join(json.dumps(crop.row, ensure_ascii=False) + "\n" for crop in crops)
         write_file(place / ANNOTATIONS, lines.encode("utf-8", "backslashreplace"))
         write_rejects(place / REJECTS, rejects)
@@ -155,9 +161,7 @@ def labelled_faces(folder: Path, labels: Path, masks: Path | None = None, exclud
     Raises:
         UserError: the folder or the labels cannot be read, or name no picture of it.
     """
-    pictures = list_folder(folder, exclude, what="folder of faces").pictures
-    if not pictures:
-        raise UserError(f"{folder} holds no picture", "check the path, and any --exclude")
+    pictures = list_pictures(folder, exclude)
     if masks is not None and not masks.is_dir():
         raise UserError(f"the folder of masks {masks} does not exist", "check the path of --masks")
     known = read_labels(labels, folder)
@@ -198,6 +202,25 @@ def faces_by_person(files: dict[str, Reader], square: Square, width: int, points
     return faces
 
 
+def list_pictures(folder: Path, exclude: Sequence[str] = ()) -> tuple[Record, ...]:
+    """The pictures of a folder of faces.
+
+    Raises:
+        UserError: the folder cannot be read, or holds none.
+    """
+    pictures = list_folder(folder, exclude, what="folder of faces").pictures
+    if not pictures:
+        raise UserError(f"{folder} holds no picture", "check the path, and any --exclude")
+    return pictures
+
+
+def spread(items: Sequence[Any], limit: int | None) -> Sequence[Any]:
+    """At most `limit` of the items, evenly spread over all; None: all of them."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[index] for index in np.linspace(0, len(items) - 1, limit).round().astype(int)]
+
+
 def pictures_of(files: Iterable[str]) -> list[str]:
     """The names with a picture's extension."""
     return [name for name in files if PurePosixPath(name).suffix.lower() in EXTENSIONS]
@@ -233,7 +256,12 @@ def read_points(path: Path, pictures: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def _check_empty(*folders: Path | None) -> None:
+def check_empty(*folders: Path | None) -> None:
+    """Whether crops can be written to these folders; None stands for none.
+
+    Raises:
+        UserError: one is not empty, or no folder.
+    """
     for folder in filter(None, folders):
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise UserError(f"{folder} is no folder", "name a new or empty folder with --out")
@@ -246,8 +274,10 @@ def _read_all(faces: Iterable[Face]) -> Iterator[tuple[Face, Any]]:
     archive is one file, and a compressed .tar can only be read forwards."""
     taken = set()
     for face in faces:
-        target = _target(face.name)
+        target = _target(face)
         try:
+            if face.reject is not None:
+                raise ImageError(face.reject)
             if target is None:
                 raise ImageError("its path leads out of the archive")
             if target in taken:
@@ -275,7 +305,7 @@ def _write_crop(
             raise ImageError(f"too small: it would be enlarged {scale:.2f} times, more than {rules.max_scale:g}")
         if outside > rules.max_outside:
             raise ImageError(f"{outside:.0%} of its crop lie outside the picture, more than {rules.max_outside:.0%}")
-        target = _target(face.name)
+        target = _target(face)
         row = {"file": str(target), "source": face.name, "scale": round(scale, 4), "outside": round(outside, 4)}
         if points is not None:
             row["landmarks"] = move_points(points, square, rules.size).round(2).tolist()
@@ -288,7 +318,7 @@ def _write_crop(
         crop = Picture(cut(picture.pixels, square, rules.size), alpha)
         write_file(place / target, encode_picture(crop, target.suffix))
     except ImageError as error:
-        return Reject(face.name, str(error))
+        return Reject(face.name, f"face {face.number}: {error}" if face.number > 1 else str(error))
     return _Crop(row, points, height, width)
 
 
@@ -303,7 +333,8 @@ def _locate(face: Face, height: int, width: int) -> tuple[np.ndarray | None, Squ
     outside = int(((points < 0) | (points > (width, height))).any(-1).sum())
     if outside > len(points) / 2:
         raise ImageError(
-            f"{outside} of its {len(points)} points lie outside its {width} x {height} pixels: labels of another size"
+            f"{outside} of its {len(points)} points lie outside its {width} x {height} pixels: labels of another size, "
+            "or a face that is cut off"
         )
     return points, face_square(points)
 
@@ -317,10 +348,12 @@ def _check_sizes(crops: Sequence[_Crop], source: Path) -> None:
         check_inside(np.stack([crop.points for crop in labelled]), names, heights, widths, source)
 
 
-def _target(name: str) -> PurePosixPath | None:
+def _target(face: Face) -> PurePosixPath | None:
     """A crop's path below the output folder; None for a name that leads out of it."""
-    path = PurePosixPath(name)
-    return None if path.is_absolute() or ".." in path.parts else path.with_suffix(".png")
+    path = PurePosixPath(face.name)
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    return path.with_name(f"{path.stem}{f'-face{face.number}' if face.number > 1 else ''}.png")
 
 
 def _decode_mask(content: bytes, height: int, width: int) -> np.ndarray:
