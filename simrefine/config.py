@@ -160,7 +160,7 @@ class RegularisationOptions:
     )
     tint: float = option(
         50.0,
-        "squares of the change of colour within the face, and of light over 25/64 of the side: of complexion; where "
+        "squares of the change of colour within the head, and of light over 25/64 of the side: of complexion; where "
         "parts are known",
         low=0,
     )

@@ -17,7 +17,7 @@ from simrefine.data.batches import Batch, Sampler
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.data.looks import face
 from simrefine.data.points import hold_map, mirror_order, mirror_points
-from simrefine.data.scenes import far_from_head
+from simrefine.data.scenes import far_from_head, head
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
@@ -179,7 +179,8 @@ class SimGAN:
         """See `models.losses.self_regularisation`. The seam of a head in a room belongs to no area: it is to heal."""
         if parts is None:
             return {}
-        return {"face": face(parts)} | ({"room": far_from_head(parts)} if self.inputs.dresser.has_scenes else {})
+        areas = {"face": face(parts), "head": head(parts)}
+        return areas | ({"room": far_from_head(parts)} if self.inputs.dresser.has_scenes else {})
 
     # Algorithm 1
 
