@@ -381,31 +381,43 @@ def detected(folder: Path, out: Path, exclude: tuple[str, ...], asked: dict):
 @click.option(
     "--out", metavar="DIR", default="demo", show_default=True, type=click.Path(path_type=Path), help="a new folder"
 )
-@click.option("--keep-data", is_flag=True, help="leave the example faces in OUT/data, to train and refine by hand")
+@click.option("--faces-only", is_flag=True, help="only draw the faces, to train and refine by hand")
+@click.option("--clean", is_flag=True, help="remove the faces, OUT/data, at the end")
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="other faces, another training"
 )
 @click.pass_context
-def demo(context, out, keep_data, seed):
+def demo(context, out, faces_only, clean, seed):
     """Show the whole job on made-up faces, offline and in a few minutes: make them, train, refine, evaluate.
 
     The faces are drawn by simrefine itself, in two looks; neither is a photograph.
     """
     start_backend()
-    from simrefine.demo import run_demo
+    from simrefine.demo import draw_faces, run_demo
 
-    outcome = run_demo(out, keep_data=keep_data, seed=seed, progress=lambda message: click.echo(message, err=True))
+    def progress(message: str) -> None:
+        click.echo(message, err=True)
+
+    if faces_only:
+        draw_faces(out, seed=seed, progress=progress)
+        _show_by_hand(out)
+        return
+    outcome = run_demo(out, clean=clean, seed=seed, progress=progress)
     click.echo(outcome.describe())
     click.echo(f"open {out / 'report' / 'report.html'}")
     click.echo(f"tensorboard --logdir {out} --samples_per_plugin images=100")
-    if keep_data:
-        data = out / "data"
-        renders, run = data / "held-out" / "renders", out / "by-hand"
-        click.echo("by hand:")
-        click.echo(f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} --steps 600")
-        click.echo(f"  simrefine refine {renders} --model {run} --out {out / 'mine'}")
+    if not clean:
+        _show_by_hand(out)
     if not outcome.worked:
         context.exit(EXIT_INCOMPLETE)
+
+
+def _show_by_hand(out: Path) -> None:
+    """What a user types to do what the demo does, on its faces."""
+    data, run = out / "data", out / "by-hand"
+    click.echo("by hand:")
+    click.echo(f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} --steps 600")
+    click.echo(f"  simrefine refine {data / 'held-out' / 'renders'} --model {run} --out {out / 'mine'}")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def usual_extent() -> Extent:
 def run_demo(
     out: Path | str,
     *,
-    keep_data: bool = False,
+    clean: bool = False,
     seed: int = 0,
     extent: Extent | None = None,
     progress: Callable[[str], None] = lambda message: None,
@@ -112,7 +112,7 @@ def run_demo(
 
     Args:
         out: a folder that is not there yet, or is empty.
-        keep_data: leave the faces in `out`/data also when all went well.
+        clean: remove the faces, `out`/data, when all went well; a resumed training needs them.
         seed: of the faces and of the training.
         extent: None = `usual_extent`.
         progress: called with what is being done.
@@ -121,14 +121,8 @@ def run_demo(
         UserError: `out` holds something; the disk is full; the training was interrupted.
     """
     out, extent, started = Path(out), extent or usual_extent(), time.monotonic()
-    # A kill may have left a temporary folder, which the next one replaces.
-    if out.exists() and not (out.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir())):
-        raise UserError(f"{out} is there already", "remove it, or name another folder with --out")
-    with reporting_disk_faults(out):
-        out.mkdir(parents=True, exist_ok=True)
+    draw_faces(out, seed=seed, extent=extent, progress=progress)
     data, run, refined = out / "data", out / "run", out / "refined"
-    progress(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
-    write_demo(data, extent.size, extent.faces, extent.faces, extent.held_out, seed)
     _train(data, run, extent, seed)
     progress("refining the held-out renders")
     refine_folder(load(run), data / "held-out", refined, exclude=["photos"], copy=["masks"])
@@ -144,7 +138,7 @@ def run_demo(
         f"{nearer:.0%} of the faces came nearer.",
         progress=progress,
     )
-    if not keep_data:
+    if clean:
         shutil.rmtree(data)
     return Outcome(
         swd=tuple(result["realism"][which]["swd"]["mean"] for which in ("raw", "refined")),
@@ -153,6 +147,24 @@ def run_demo(
         displacement=(result["labels"]["percent_median"], result["labels"]["percent_p95"]),
         seconds=time.monotonic() - started,
     )
+
+
+def draw_faces(
+    out: Path | str,
+    *,
+    seed: int = 0,
+    extent: Extent | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> None:
+    """Makes the example faces alone, in `out`/data; see `run_demo` for what is given and raised."""
+    out, extent = Path(out), extent or usual_extent()
+    # A kill may have left a temporary folder, which the next one replaces.
+    if out.exists() and not (out.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir())):
+        raise UserError(f"{out} is there already", "remove it, or name another folder with --out")
+    with reporting_disk_faults(out):
+        out.mkdir(parents=True, exist_ok=True)
+    progress(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
+    write_demo(out / "data", extent.size, extent.faces, extent.faces, extent.held_out, seed)
 
 
 def _train(data: Path, run: Path, extent: Extent, seed: int) -> None:

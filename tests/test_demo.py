@@ -7,7 +7,7 @@ from tiny import TINY
 
 import simrefine.demo
 from simrefine.cli import main
-from simrefine.demo import Extent, distance_to_truth, run_demo
+from simrefine.demo import Extent, distance_to_truth, draw_faces, run_demo
 from simrefine.errors import EXIT_INTERRUPTED, UserError
 from simrefine.files import TEMPORARY_PREFIX
 from simrefine.training.train import Result
@@ -20,7 +20,7 @@ SMALLEST = Extent(faces=20, held_out=20, size=16, steps=1, values=TINY_VALUES)
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "out"
-    return out, run_demo(out, keep_data=True, extent=SMALL)
+    return out, run_demo(out, extent=SMALL)
 
 
 def test_refined_faces_are_nearer_to_the_photo_pile_by_two_fifths(small):
@@ -51,8 +51,14 @@ def test_everything_that_the_demo_names_is_there(small):
         assert len(pictures) == count
 
 
-def test_the_faces_are_removed_unless_they_are_asked_for(tmp_path):
-    run_demo(tmp_path / "out", extent=SMALLEST)
+def test_the_faces_are_drawn_alone_where_only_they_are_asked_for(tmp_path):
+    draw_faces(tmp_path, extent=SMALLEST)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert len(list((tmp_path / "data" / "renders").glob("*.png"))) == SMALLEST.faces
+
+
+def test_the_faces_are_removed_where_that_is_asked_for(tmp_path):
+    run_demo(tmp_path / "out", clean=True, extent=SMALLEST)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["refined", "report", "run"]
 
 
