@@ -352,7 +352,7 @@ def _gallery(faces: Mapping[str, Faces], measured: Mapping) -> Gallery:
     raw, refined = faces["raw"], faces["refined"]
     places = {name: place for place, name in enumerate(raw.names)}
     worst = [(name, percent, places[name]) for name, percent in measured.get("labels", {}).get("worst", [])]
-    return Gallery(raw.names, raw.images, refined.images, worst)
+    return Gallery(raw.names, raw.images, refined.images, worst, faces["real"].images)
 
 
 def _about_run(run: Path) -> dict:

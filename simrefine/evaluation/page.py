@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from simrefine.data.images import Picture, encode_picture
+from simrefine.data.images import Picture, encode_picture, shrink
 from simrefine.evaluation.charts import draw_charts
 from simrefine.evaluation.markup import (
     DASH,
@@ -36,7 +36,7 @@ from simrefine.training.montage import DIFFERENCE_GAIN, difference
 
 GALLERY_FACES = 12  # at most, evenly spread over what is given
 MAX_PNG_SIDE = 128  # px; larger pictures become JPEG, or the page would weigh tens of megabytes
-TILE_SIDE = 256  # px; smaller pictures are enlarged with visible pixels, as smoothing would hide what was refined
+BESIDE_FACES = 4  # that stand beside photographs, evenly spread over what is given
 RECOLOURED = (
     " Recoloured: the same faces in nothing but the colours of the refined ones; what refined faces have beyond them "
     "is the network's."
@@ -62,12 +62,14 @@ class Gallery:
         names: n file names.
         raw, refined: uint8 [n, h, w, c] each, in the order of `names`.
         worst: the faces whose labels drifted most, worst first: name, percent of the labels' unit, index into `raw`.
+        photographs: uint8 [m, h, w, c], some of which are shown beside refined faces.
     """
 
     names: Sequence[str]
     raw: np.ndarray
     refined: np.ndarray
     worst: Sequence[tuple[str, float, int]] = field(default_factory=list)
+    photographs: np.ndarray | None = None
 
 
 def write_page(path: Path, result: dict, gallery: Gallery | None = None) -> None:
@@ -210,8 +212,7 @@ def _usefulness_cards(usefulness: dict) -> Iterator[tuple[str, str, str]]:
 def _faces(gallery: Gallery | None) -> str:
     if gallery is None:
         return ""
-    count = len(gallery.names)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, GALLERY_FACES)).round().astype(int))
+    chosen = _spread(len(gallery.names), GALLERY_FACES)
     views = "".join(
         f'<label><input type="radio" name="view" id="view-{key}"{" checked" * (key == "slider")}>{label}</label>'
         for key, label in {
@@ -222,17 +223,49 @@ def _faces(gallery: Gallery | None) -> str:
         }.items()
     )
     tiles = (_tile(gallery, index, f'<span class="name">{text(gallery.names[index])}</span>') for index in chosen)
-    return (
+    return _beside_photographs(gallery) + (
         "<p>Raw is left of the divider and refined right of it. Drag it, or focus it and use the arrow keys. "
         f"The difference is shown {DIFFERENCE_GAIN} times as strong around mid-gray: gray is unchanged.</p>\n"
         f'<fieldset class="views"><legend class="hidden">What all faces on this page show</legend>{views}</fieldset>\n'
-        f"{_tiles(tiles, gallery)}"
+        f"{_tiles(tiles)}"
     )
 
 
-def _tiles(tiles: Iterable[str], gallery: Gallery) -> str:
-    enlarged = " pixelated" if gallery.raw.shape[2] < TILE_SIDE else ""
-    return f'<ul class="tiles{enlarged}">\n' + "\n".join(f"<li>{tile}</li>" for tile in tiles) + "\n</ul>"
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most so many of `count` places, from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def _beside_photographs(gallery: Gallery) -> str:
+    """Faces as they were, refined, and the photographs that look most like the refined ones."""
+    if gallery.photographs is None or not len(gallery.photographs):
+        return ""
+    height, width = gallery.raw.shape[1:3]
+    places, rows = _spread(len(gallery.names), BESIDE_FACES), []
+    for place, near in zip(places, _nearest(gallery.refined[places], gallery.photographs), strict=True):
+        pictures = [("raw", gallery.raw[place]), ("refined", gallery.refined[place])]
+        pictures += [("photograph", gallery.photographs[k]) for k in near]
+        items = "".join(
+            f'<li><img width="{width}" height="{height}" alt="{text(gallery.names[place])}, {what}" '
+            f'src="{_data_uri(image)}"><span class="quiet">{what}</span></li>'
+            for what, image in pictures
+        )
+        rows.append(f'<ul class="beside">{items}</ul>\n')
+    return (
+        "<p>Some faces raw and refined, and beside them the photographs that are most like the refined one in light "
+        "and colour: what it would have to pass for. This page so holds photographs of yours.</p>\n"
+    ) + "".join(rows)
+
+
+def _nearest(pictures: np.ndarray, photographs: np.ndarray, count: int = 2) -> np.ndarray:
+    """For each picture, uint8 [n, h, w, c], the places of the photographs, uint8 [m, h, w, c], with the least
+    difference at 8 px: [n, count]."""
+    own, theirs = (shrink(images, 8).astype(np.float32) for images in (pictures, photographs))
+    return np.stack([np.abs(theirs - one).mean(axis=(1, 2, 3)).argsort(kind="stable")[:count] for one in own])
+
+
+def _tiles(tiles: Iterable[str]) -> str:
+    return '<ul class="tiles">\n' + "\n".join(f"<li>{tile}</li>" for tile in tiles) + "\n</ul>"
 
 
 def _tile(gallery: Gallery, index: int, caption: str) -> str:
@@ -311,7 +344,7 @@ def _labels(labels: dict, gallery: Gallery | None) -> str:
             _tile(gallery, index, f'<b>{number(percent)}{PERCENT}</b><span class="name">{text(name)}</span>')
             for name, percent, index in gallery.worst
         )
-        worst = _tiles(tiles, gallery)
+        worst = _tiles(tiles)
     elif labels.get("worst"):
         names = [[f'<span class="name">{text(name)}</span>', number(percent)] for name, percent in labels["worst"]]
         worst = table("Faces by displacement.", ["Face", f"% of the {unit}"], names)

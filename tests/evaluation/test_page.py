@@ -278,6 +278,15 @@ def test_faces_are_embedded_with_a_text_and_the_difference_five_times_as_strong(
     assert [int(pixels[3, 5, 1]) for pixels in levels] == [100, 110, 177]  # 127.5 + 5 * 10
 
 
+def test_refined_faces_stand_beside_the_photographs_that_are_most_like_them(render):
+    faces = np.full((2, 16, 16, 3), 90, np.uint8)
+    photographs = np.stack([np.full((16, 16, 3), level, np.uint8) for level in (10, 95, 200, 88)])
+    page = render({}, Gallery(["a.png", "b.png"], faces, faces, photographs=photographs))
+    shown = [image for image in page.all("img") if image["alt"] == "a.png, photograph"]
+    levels = [decode_picture(base64.b64decode(image["src"].split(",")[1])).pixels[0, 0, 0] for image in shown]
+    assert levels == [88, 95]
+
+
 def test_a_large_set_gives_a_few_faces_from_first_to_last(render):
     page = render({}, gallery(50))
     names = [image["alt"].removesuffix(", raw") for image in page.all("img") if image["class"] == "raw"][:-1]
