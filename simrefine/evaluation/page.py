@@ -225,7 +225,7 @@ def _faces(gallery: Gallery | None) -> str:
     tiles = (_tile(gallery, index, f'<span class="name">{text(gallery.names[index])}</span>') for index in chosen)
     return _beside_photographs(gallery) + (
         "<p>Raw is left of the divider and refined right of it. Drag it, or focus it and use the arrow keys. "
-        f"The difference is shown {DIFFERENCE_GAIN} times as strong around mid-gray: gray is unchanged.</p>\n"
+        f"Gray in the difference is unchanged; small changes are {DIFFERENCE_GAIN} times as strong.</p>\n"
         f'<fieldset class="views"><legend class="hidden">What all faces on this page show</legend>{views}</fieldset>\n'
         f"{_tiles(tiles)}"
     )

@@ -59,6 +59,7 @@ class Monitor:
         self._window_began, self._waited = time.perf_counter(), 0.0
         self._line_shown = 0.0
         self._health = Health(logged)
+        self._descriptions = {entry.name: f"{entry.shows}. **Look for:** {entry.look_for}." for entry in logged}
 
     def __enter__(self) -> "Monitor":
         self._log = open(self._run / "log.txt", "a", encoding="utf-8")
@@ -176,7 +177,7 @@ class Monitor:
 
     def _write_scalars(self, step: int, numbers: dict[str, float]) -> None:
         for name, value in numbers.items():
-            self._add(step, scalar_pb(name, value))
+            self._add(step, scalar_pb(name, value, self._descriptions.get(name)))
 
     def _add_picture(self, step: int, tag: str, pixels: np.ndarray) -> None:
         png = encode_picture(Picture(pixels, None), ".png")

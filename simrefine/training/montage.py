@@ -16,7 +16,7 @@ PART_COLOURS = {
     "hair": (90, 50, 10),
     "clothes": (0, 160, 0),
 }
-DIFFERENCE_GAIN = 5  # the change is shown this many times as strong, around mid-gray
+DIFFERENCE_GAIN = 5  # a small change is shown this many times as strong, around mid-gray
 
 
 def comparison(columns: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
@@ -38,9 +38,10 @@ def comparison(columns: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
 
 
 def difference(synthetic: np.ndarray, refined: np.ndarray) -> np.ndarray:
-    """The change, DIFFERENCE_GAIN times as strong around mid-gray: uint8 of one shape to uint8 of the same."""
-    change = refined.astype(np.float32) - synthetic
-    return np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
+    """The change, DIFFERENCE_GAIN times as strong around mid-gray where it is small, and less so the larger it is, so
+    that it never runs into black or white: uint8 of one shape to uint8 of the same."""
+    change = DIFFERENCE_GAIN * (refined.astype(np.float32) - synthetic)
+    return (127.5 + 127.5 * np.tanh(change / 127.5)).round().astype(np.uint8)
 
 
 def probability_overlay(refined: np.ndarray, probabilities: list[np.ndarray]) -> np.ndarray:

@@ -13,7 +13,12 @@ def test_a_row_is_synthetic_refined_difference_real():
     headings, grid = comparison({"synthetic": faces(100), "refined": faces(110), "real": faces(200)})
     assert headings == "synthetic, refined, 5x difference, real"
     assert grid.shape == (8, 16, 3)
-    assert [int(grid[0, column, 0]) for column in (0, 4, 8, 12)] == [100, 110, 177, 200]  # 127.5 + 5 * 10
+    assert [int(grid[0, column, 0]) for column in (0, 4, 8, 12)] == [
+        100,
+        110,
+        175,
+        200,
+    ]  # 127.5 + 127.5 tanh(5 * 10 / 127.5)
 
 
 def test_probabilities_lie_over_their_own_place_blue_for_real_and_red_for_refined():

@@ -97,6 +97,11 @@ def test_tensorboard_gets_scalars_pictures_histograms_the_config_and_hparams(fin
     assert "_hparams_/session_start_info" in tags["tensors"]
 
 
+def test_tensorboard_says_beside_a_curve_what_it_is_and_what_to_look_for(finished):
+    described = events(finished[0]).SummaryMetadata("refiner/self_regularisation").summary_description
+    assert "what holds the refiner back" in described and "**Look for:** not reaching 0" in described
+
+
 def test_a_logged_value_is_the_same_in_tensorboard_and_in_the_metrics_file(finished):
     last = metrics(finished[0])[-1]
     for tag in ("refiner/realism", "discriminator/loss", "history/fill"):
