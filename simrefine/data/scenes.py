@@ -16,6 +16,7 @@ from simrefine.data.parts import as_shares
 BACKGROUND, CLOTHES = PARTS.index("background"), PARTS.index("clothes")
 PERSON = 0.3  # share of a pixel from which on it shows the photograph's person
 DILATION = 5 / 64  # by which the person is taken larger before it is filled, in shares of the side
+FADE = 1.5 / 64  # standard deviation of the passage from a photograph to what is made up, in shares of the side
 SEAM = 0.5 / 64  # standard deviation of the seam's width, in shares of the side
 MIXED = 1 / 96  # how far inside an outline a pixel may still have what is outside in it, in shares of the side
 SOLID = 0.97  # share of a pixel from which on it shows one thing alone, and has no other colour in it
@@ -44,7 +45,9 @@ def _read_scene(image: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray, np.nda
     shares, picture = as_shares(soft[None], *image.shape[:2]), image.astype(np.float32)
     person = persons(shares, DILATION)[0, ..., None]
     behind, garment = (_inside(shares[0, ..., part]) & ~person for part in (BACKGROUND, CLOTHES))
-    room = np.where(person, carry_on(picture, behind), picture)
+    # No edge where the photograph ends and what is made up begins; the person is taken so large that it stays hidden.
+    made_up = cv2.GaussianBlur(person.astype(np.float32), (0, 0), FADE * len(image))[..., None]
+    room = made_up * carry_on(picture, behind) + (1 - made_up) * picture
     clothes = np.where(garment, picture, carry_on(picture, garment))
     return *(np.clip(np.round(one), 0, 255).astype(np.uint8) for one in (room, clothes)), garment
 
