@@ -42,7 +42,8 @@ def export(run: Path | str, to: str, out: Path | str) -> Path:
     facts = EXPORTS[to]
     if missing := [package for package in facts.packages if importlib.util.find_spec(package) is None]:
         raise UserError(
-            f"exporting to {to} needs {' and '.join(missing)}", f"install them: pip install 'simrefine[{to}]'"
+            f"exporting to {to} needs {' and '.join(missing)}",
+            f"install them: pip install -c constraints.txt '.[{to}]'",
         )
     if out.exists():
         raise UserError(f"{out} is there already", "name a folder that is not, or delete it")

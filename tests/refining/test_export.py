@@ -117,6 +117,6 @@ def test_a_users_mistake_is_told_before_anything_is_written(here, tmp_path, monk
     with pytest.raises(UserError, match="nowhere is not there"):
         export(tmp_path / "nowhere", "saved_model", out)
     monkeypatch.setattr(export_module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"needs tf2onnx and onnx. install them: pip install 'simrefine\[onnx\]'"):
+    with pytest.raises(UserError, match=r"needs tf2onnx and onnx. install them: .* '\.\[onnx\]'"):
         export(run, "onnx", out)
     assert not list(tmp_path.iterdir())
