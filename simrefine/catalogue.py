@@ -45,6 +45,21 @@ class MethodFacts:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ExportFacts:
+    """A format in which a refiner's network is exported.
+
+    Args:
+        keras_name: what Keras calls it.
+        file: what is written into the exported folder.
+        packages: what writing it needs beyond TensorFlow; the extra of the format's name installs them.
+    """
+
+    keras_name: str
+    file: str
+    packages: tuple[str, ...] = ()
+
+
 REFINERS = {
     "resnet": RefinerFacts(width=64, blocks=4, stride=1),  # the paper's, for eyes
     "unet": RefinerFacts(width=32, blocks=2, stride=8),  # three halvings
@@ -56,6 +71,11 @@ DISCRIMINATORS = {
 }
 # What a face is made of. Where a part stands in this list is its label in every array.
 PARTS = ("background", "skin", "brows", "eyes", "lips", "mouth", "hair", "clothes")
+EXPORTS = {
+    "onnx": ExportFacts("onnx", "refiner.onnx", packages=("tf2onnx", "onnx")),
+    "litert": ExportFacts("litert", "refiner.tflite"),
+    "saved_model": ExportFacts("tf_saved_model", "saved_model"),
+}
 LANDMARK_STRIDE = 16  # px; the sides of the landmark network's pictures must be multiples of it
 STYLES = ("auto", "parts", "picture")  # how renders take a photograph's colours
 REALISM = ["cross_entropy", "least_squares"]

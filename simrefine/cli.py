@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from simrefine import __version__
+from simrefine.catalogue import EXPORTS
 from simrefine.config import ANNOTATIONS, Config, help_of
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
@@ -204,6 +205,24 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
     if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
         context.exit(EXIT_INCOMPLETE)
+
+
+@main.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice([*EXPORTS]), required=True, help="the format")
+def export(run, out, to):
+    """Write a run's network for other programs: ONNX, LiteRT (TFLite) or SavedModel.
+
+    OUT is a new folder: refiner.onnx, refiner.tflite or saved_model/, and about.json, which says what goes in and out.
+    The network takes float32 [n, h, w, c] in [-1, 1]; n, h and w are free in all three formats, but h and w must be
+    multiples of 8 (of 1 where the run's refiner is resnet). It is the network alone: faces get their colours before,
+    in Python, by simrefine.load(RUN).dress(images).
+    """
+    start_backend()
+    from simrefine.refining.export import export
+
+    click.echo(f"{export(run, to, out)} is written; {out / 'about.json'} says what goes in and out")
 
 
 @main.command()

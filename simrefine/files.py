@@ -91,7 +91,7 @@ def publishing_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         try:
             yield temporary
-            for file in temporary.iterdir():
+            for file in temporary.rglob("*"):
                 _flush(file)
             _flush(temporary)
             restore_folder(path)

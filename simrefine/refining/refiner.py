@@ -16,7 +16,7 @@ from simrefine.models.networks import build_refiner
 from simrefine.refining.photographs import build_dresser
 from simrefine.refining.pictures import MAX_BATCH_PIXELS
 from simrefine.threads import in_batches
-from simrefine.training.published import read_refiner
+from simrefine.training.published import PublishedRefiner, read_refiner
 
 # At which scale a refiner works: that of its training, or each picture's own.
 SCALES = TRAINING, OWN = ("training", "own")
@@ -71,8 +71,7 @@ class Refiner:
         self._seed, self._scale, self._dressed_only = seed, scale, False
         backend.use_device()
         dtype, self._stride = backend.resolve_precision(precision), REFINERS[options.name].stride
-        network = build_refiner(options, data.channels, dtype, seed=0)
-        assign(network.variables, published.weights, path)
+        network = restore_network(path, published, dtype)
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
         sources = (source and Path(source) for source in (style, photographs))
         self.dresser = build_dresser(path, published, dtype, *sources)
@@ -109,6 +108,19 @@ class Refiner:
         Raises:
             UserError: the array is of another type or shape.
         """
+        styled = self.dress(pictures)
+        if self._dressed_only or not styled.size:
+            return to_uint8(styled)
+        refine = self._refine_padded
+        return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
+
+    def dress(self, pictures: np.ndarray) -> np.ndarray:
+        """What the network is given: uint8 [n, h, w, channels] to float32 of the same shape in [-1, 1], faces in the
+        colours of photographs, and in their rooms where the refiner has some. An exported network needs it too.
+
+        Raises:
+            UserError: the array is of another type or shape.
+        """
         pictures = np.asarray(pictures)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != self.channels:
             raise UserError(
@@ -116,12 +128,8 @@ class Refiner:
                 "pictures[None] adds the first axis to a single one",
             )
         if not pictures.size:
-            return pictures.copy()
-        styled = self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
-        if self._dressed_only:
-            return to_uint8(styled)
-        refine = self._refine_padded
-        return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
+            return to_signed(pictures)
+        return self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
 
     def _refine_padded(self, styled: np.ndarray) -> np.ndarray:
         """float32 [n, h, w, channels] to the same; the network gets sides that are multiples of its stride."""
@@ -129,6 +137,18 @@ class Refiner:
         down, right = -height % self._stride, -width % self._stride
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         return np.asarray(self._refine(padded))[:, :height, :width]
+
+
+def restore_network(path: Path, published: PublishedRefiner, dtype: str):
+    """The network of a refiner that was read from `path`, see `models.networks.build_refiner`, with its weights.
+
+    Raises:
+        UserError: the weights are those of another architecture.
+    """
+    options, channels = published.config.refiner, published.config.data.channels
+    network = build_refiner(options, channels, dtype, seed=0)
+    assign(network.variables, published.weights, path)
+    return network
 
 
 def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:

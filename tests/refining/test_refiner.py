@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tiny import SIZE, draw_face, tiny_config, tiny_inputs, write_pile
+from random_refiner import write_random_refiner
+from tiny import SIZE, draw_face, write_pile
 
 import simrefine
 from simrefine.cli import main
 from simrefine.errors import EXIT_OK, EXIT_USER_ERROR, UserError
-from simrefine.methods.method import Published
-from simrefine.methods.simgan import SimGAN
 from simrefine.refining import refiner as refiner_module
 from simrefine.refining.refiner import at_scale, load
-from simrefine.training.frozen import Frozen
-from simrefine.training.published import write_published
 
 
 class Recording:
@@ -29,17 +26,7 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A refiner of random weights, which changes every pixel."""
-    folder = tmp_path_factory.mktemp("run")
-    method = SimGAN(tiny_config(), tiny_inputs(), "float32", Frozen())
-    published = method.publish()
-    rng = np.random.default_rng(0)
-    arrays = {
-        name: rng.normal(0, 0.2, value.shape).astype(np.float32) if name != "styles" else value
-        for name, value in published.arrays.items()
-    }
-    write_published(folder / "refiner", Published(published.kind, published.options, arrays), step=4)
-    return folder
+    return write_random_refiner(tmp_path_factory.mktemp("run"))
 
 
 def faces(size, count=2):
