@@ -21,7 +21,7 @@ FOREIGN_FLAGS = {"--samples_per_plugin"}  # of TensorBoard
 COMING = {"config"}  # commands that the program does not have yet
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:python -m )?simrefine (?P<name>[a-z]+)\b(?P<rest>[^`|>;#]*)")
-OPTION = re.compile(rf"(?<![\w/])(?:{'|'.join(SECTIONS)})\.(?!(?:py|json|toml)\b)[a-z_0-9]+\b")
+OPTION = re.compile(rf"(?<![\w/])(?:{'|'.join(SECTIONS)})\.(?!(?:py|json|toml|onnx|tflite)\b)[a-z_0-9]+\b")
 FLAG = re.compile(r"`(--[a-z][a-z_-]+)")
 
 
