@@ -117,7 +117,9 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
             raise UserError(f"{run} holds no run to resume: config.toml is missing", "check the path of --run")
         file = run / "config.toml"
     config = Config.load(file, values)
+    from simrefine.training.inputs import check_paths
 
+    check_paths(config)  # in a moment, while the backend takes seconds to start
     start_backend()
     from simrefine.training.train import train
 
