@@ -91,7 +91,9 @@ def setting(flag: str, key: str, **attributes):
 @setting("--precision", "training.precision", metavar="NAME")
 @setting("--evaluate-every", "evaluation.every", type=int)
 @click.option("--resume", is_flag=True, help="continue the run in --run from its newest checkpoint")
-@click.option("--dry-run", is_flag=True, help="show the resolved options and the counts of files, then stop")
+@click.option(
+    "--dry-run", is_flag=True, help="show the resolved options, the counts of files and faces of both, then stop"
+)
 @click.pass_context
 def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     """Learn a refiner from a folder of rendered faces and a folder of photographs.

@@ -47,6 +47,10 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
         UserError: a folder is missing, holds too few usable pictures or is given twice; the labels fit no picture.
     """
     data = config.data
+    listings = _list_folders(config)
+    for listing in listings.values():
+        for record in listing.linked:
+            say(f"  not followed: {record.path} is a linked folder; link its pictures, or name the folder it leads to")
     faces = {
         name: read_faces(
             Path(getattr(data, name)),
@@ -57,7 +61,7 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
             records=listing.pictures,
             partly=True,
         )
-        for name, listing in _list_folders(config).items()
+        for name, listing in listings.items()
     }
     for name, pile in faces.items():
         say(f"{name:<11} {pile.folder}: {len(pile)} pictures, {len(pile.rejects)} rejected")
