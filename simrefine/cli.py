@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from simrefine import __version__
-from simrefine.config import Config, help_of
+from simrefine.config import Config, describe_options, help_of, template
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -126,6 +126,17 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     from simrefine.training.train import train
 
     context.exit(train(config, run, resume=resume, dry_run=dry_run).exit_code)
+
+
+@main.command("config")
+@click.option("--toml", is_flag=True, help="print a file to begin with, for `train --config`")
+def show_config(toml):
+    """List every option of `train`: its default, what it may be, and what it does."""
+    if toml:
+        click.echo(template(), nl=False)
+        return
+    for key, default, allowed, meaning in describe_options():
+        click.echo(f"{key} = {default}  ({allowed})\n    {meaning}")
 
 
 @main.command()

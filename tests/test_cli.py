@@ -1,5 +1,8 @@
 """The command line as a user types it: exit codes, messages, and the whole way from two folders to a refined one."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -99,6 +102,7 @@ def test_another_seed_makes_another_photograph_of_the_same_render(trained, tmp_p
     assert (pictures[0] != pictures[2]).any()
     mixed = run("refine", renders / "a", "--model", folder, "--out", one, "--seed", 1)
     assert mixed.exit_code == EXIT_USER_ERROR, "two refiners are never mixed in one folder"
+    assert "another seed (0, now 1)" in mixed.output
 
 
 def test_a_rejected_file_gives_an_exit_code_and_a_name(trained, tmp_path):
@@ -137,6 +141,17 @@ def test_a_wrong_path_is_named_before_the_backend_is_started(flag, piles, monkey
     paths = {"--synthetic": piles["data.synthetic"], "--real": piles["data.real"]} | {flag: "/nowhere.csv"}
     done = run("train", *(part for pair in paths.items() for part in pair))
     assert done.exit_code == EXIT_USER_ERROR and "/nowhere.csv does not exist" in done.output
+
+
+def test_config_lists_every_option_and_prints_a_file_to_begin_with(tmp_path):
+    assert "training.batch_size = " in run("config").output
+    (tmp_path / "begin.toml").write_text(run("config", "--toml").output)
+    assert simrefine.Config.load(tmp_path / "begin.toml") == simrefine.Config.load()
+
+
+def test_python_m_simrefine_is_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "simrefine", "--version"], capture_output=True, text=True)
+    assert done.returncode == EXIT_OK and simrefine.__version__ in done.stdout
 
 
 def test_a_flag_beats_set_and_both_reach_the_run(tmp_path, piles):

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ class Refiner(Protocol):
 
     channels: int  # 1 or 3
     fingerprint: str  # SHA-256 of the weights
+    about: Mapping[str, Any]  # what the manifest says of it, see `places.IDENTITY`
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
@@ -108,7 +109,7 @@ def refine_folder(
         raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
     check_places(folder, out)
     jobs, labels = list_work(folder, out, exclude, copy)
-    claim(out, refiner.fingerprint, strength, jobs if overwrite else None)
+    claim(out, refiner.fingerprint, strength, jobs if overwrite else None, refiner.about)
     todo = [job for job in jobs if not is_done(job, compare)]
     tally = _Tally(len(jobs), len(jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner

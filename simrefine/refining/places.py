@@ -2,14 +2,15 @@
 and which refiner the output folder belongs to. Pictures are not opened here.
 
 The manifest `simrefine.json` in the output folder names the refiner and the strength, so that the results of two
-refiners are never mixed.
+refiners are never mixed, and says to people which model, step, seed and style they are of.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +20,11 @@ from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, write_file
 
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
+# Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
+# whose values a message names.
+DECISIVE = ("format", "refiner", "strength")
+IDENTITY = ("model", "step", "style", "photographs", "seed", "scale")
+SHOWN = {"model", "step", "seed", "scale", "strength"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,9 @@ def _sort_files(
     return pictures, labels
 
 
-def claim(out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | None) -> None:
+def claim(
+    out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | None, about: Mapping[str, Any] | None = None
+) -> None:
     """Makes `out` the folder of one refiner and strength, by its manifest.
 
     Args:
@@ -109,12 +117,14 @@ def claim(out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | No
         fingerprint: of the refiner.
         strength: see `refine_folder`.
         redo: jobs whose outputs are removed first; None to keep what this refiner wrote before.
+        about: of the refiner, for people: the manifest names it too, beside the version of simrefine.
 
     Raises:
         UserError: `redo` is None and `out` belongs to another refiner or strength or holds other files; or see
             `reporting_disk_faults`.
     """
     path, manifest = out / MANIFEST, {"format": 1, "refiner": fingerprint, "strength": float(strength)}
+    manifest |= {"simrefine": version("simrefine"), **(about or {})}
     with reporting_disk_faults(out):
         if redo is None:
             _check_owner(out, path, manifest)
@@ -129,9 +139,10 @@ def claim(out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | No
 
 def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
     if path.exists():
-        if _read_manifest(path) != manifest:
+        found = _read_manifest(path)
+        if any(found.get(key) != manifest[key] for key in DECISIVE):
             raise UserError(
-                f"{out} holds pictures of another refiner or strength (see {path})",
+                f"{out} holds pictures of another {_difference(found, manifest)} (see {path})",
                 "name another --out, or use --overwrite to replace them",
             )
     elif out.exists() and any(not name.startswith(".") for name in os.listdir(out)):
@@ -141,11 +152,22 @@ def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
         )
 
 
-def _read_manifest(path: Path) -> Any:
+def _difference(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """In what two manifests differ, in words: where both say so, rather "seed" than "refiner"."""
+    if found.get("refiner") == manifest["refiner"]:
+        return "strength" if found.get("format") == manifest["format"] else "format"
+    said = [key for key in (*IDENTITY, "strength") if key in found and key in manifest and found[key] != manifest[key]]
+    if not set(said) & set(IDENTITY):
+        said = ["refiner", *said]
+    return " and ".join(f"{key} ({found[key]}, now {manifest[key]})" if key in SHOWN else key for key in said)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except ValueError:  # no JSON: simrefine did not write it
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_done(job: Job, compare: bool) -> bool:

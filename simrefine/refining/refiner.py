@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Refiner:
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
         photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the
             run's own, while they are there. What comes out then holds parts of those photographs.
-        seed: the same face gets other colours with another seed, so that one render becomes many photographs.
+        seed: the same face gets other colours with another seed, so that one render becomes many photographs; 0 where
+            the refiner was trained without styles.
         scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
             `at_scale`; "own" puts them through the network as they are.
 
@@ -50,6 +52,8 @@ class Refiner:
         wants_photographs: it was trained on faces in photographs' rooms, and has none now.
         fingerprint: SHA-256 of its weights, and of what else decides the result where it is not its own: photographs,
             style, seed, scale, and whether the network is left out.
+        about: where it is from and how it was loaded, for the manifest of what it refines: model (an absolute path),
+            step, style, photographs, seed, scale.
     """
 
     def __init__(
@@ -66,6 +70,11 @@ class Refiner:
             raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
         path = Path(path)
         published = read_refiner(path)
+        if seed and not published.config.style.candidates:
+            raise UserError(
+                f"{path} was trained without styles, so another seed changes nothing",
+                "leave out --seed, or train with style.candidates",
+            )
         options, data = published.config.refiner, published.config.data
         self.channels, self.size, self.step = data.channels, data.size, published.step
         self._seed, self._scale, self._dressed_only = seed, scale, False
@@ -77,6 +86,14 @@ class Refiner:
         sources = (source and Path(source) for source in (style, photographs))
         self.dresser = build_dresser(path, published, dtype, *sources)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
+        self.about = {
+            "model": os.path.abspath(path),
+            "step": self.step,
+            "style": style and os.path.abspath(style),
+            "photographs": photographs and os.path.abspath(photographs),
+            "seed": seed,
+            "scale": scale,
+        }
         self._weights, self._other_style = published.fingerprint, style is not None
         self.fingerprint = self._identify()
 

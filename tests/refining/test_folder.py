@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import threading
+from importlib.metadata import version
 from pathlib import PurePosixPath
 
 import cv2
@@ -27,6 +28,7 @@ class Brighter:
     def __init__(self, channels=3, fingerprint="f" * 64, fail_at=None, fault=RuntimeError):
         self.channels, self.fingerprint, self.size = channels, fingerprint, 64
         self.shapes, self._fail_at, self._fault = [], fail_at, fault
+        self.about = {"model": "/runs/001", "step": 4, "style": None, "photographs": None, "seed": 0, "scale": "own"}
 
     def __call__(self, images):
         assert images.dtype == np.uint8
@@ -351,12 +353,38 @@ def test_results_of_two_refiners_or_strengths_are_never_mixed(renders, out, chan
     refine_folder(Brighter(), renders, out)
     (out / "a.png").unlink()
     options = {"refiner": Brighter(), **change}
-    with pytest.raises(UserError, match=r"another refiner or strength.*--out.*--overwrite"):
+    with pytest.raises(UserError, match=r"another (refiner|strength).*--out.*--overwrite"):
         refine_folder(folder=renders, out=out, **options)
     assert not (out / "a.png").exists()
     summary = refine_folder(folder=renders, out=out, overwrite=True, **options)
     assert (summary.skipped, summary.written) == (0, 3)
     assert refine_folder(folder=renders, out=out, **options).skipped == 3
+
+
+def test_the_manifest_says_what_pictures_are_of(renders, out):
+    refine_folder(Brighter(), renders, out, strength=0.5)
+    manifest = json.loads((out / MANIFEST).read_text())
+    assert manifest.items() >= {**Brighter().about, "strength": 0.5, "refiner": "f" * 64}.items()
+    assert manifest["simrefine"] == version("simrefine")
+
+
+@pytest.mark.parametrize(
+    ("key", "now", "said"),
+    [("seed", 3, r"another seed \(0, now 3\)"), ("step", 8, r"another step \(4, now 8\)"), ("style", "/a", "style")],
+)
+def test_what_differs_from_what_is_there_is_named(renders, out, key, now, said):
+    refine_folder(Brighter(), renders, out)
+    other = Brighter(fingerprint="0" * 64)
+    other.about = other.about | {key: now}
+    with pytest.raises(UserError, match=said):
+        refine_folder(other, renders, out)
+
+
+def test_the_same_weights_in_another_place_and_version_go_on(renders, out):
+    refine_folder(Brighter(), renders, out)
+    manifest = json.loads((out / MANIFEST).read_text())
+    (out / MANIFEST).write_text(json.dumps(manifest | {"model": "/elsewhere", "simrefine": "0.0.1"}))
+    assert refine_folder(Brighter(), renders, out).skipped == 3
 
 
 def test_an_overwrite_that_stops_midway_leaves_nothing_of_the_first_refiner(renders, out):
