@@ -15,6 +15,7 @@ from simrefine import __version__
 from simrefine.config import Config, describe_options, help_of, template
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
+SHOWN_REJECTS = 3
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -140,7 +141,7 @@ def show_config(toml):
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="DIR|PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", metavar="RUN", required=True, type=click.Path(path_type=Path), help="run folder of a training")
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where refined faces go")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
@@ -178,11 +179,14 @@ def show_config(toml):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, folder, model, out, precision, style, photos, seed, scale, **options):
-    """Refine every picture under DIR: same tree, names, formats and labels, in --out.
+def refine(context, inputs, model, out, precision, style, photos, seed, scale, **options):
+    """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     A second run does only what is missing.
     """
+    for path in (*inputs, model, style, photos):
+        if path and not os.path.lexists(path):
+            raise UserError(f"{path} is not there", "check the path")
     start_backend()
     from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
@@ -200,7 +204,7 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
             bar.length = found
             bar.update(done - bar.pos)
 
-        summary = refine_folder(refiner, folder, out, progress=progress, **options)
+        summary = refine_folder(refiner, inputs, out, progress=progress, **options)
     change = f"; mean change {summary.mean_change:.1f} gray levels" if summary.written else ""
     click.echo(
         f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected = {summary.found} found, "
@@ -215,6 +219,10 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
             + (": it worked at its own, and its change was scaled to theirs" if scale == "training" else "")
             + "; for the best result train with --size near theirs"
         )
+    for reject in summary.rejects[:SHOWN_REJECTS]:
+        click.echo(f"  {reject.relative}: {reject.reason}", err=True)
+    if summary.linked:
+        click.echo(f"{summary.linked} linked folders were not followed, see {summary.rejects_csv}", err=True)
     if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
         context.exit(EXIT_INCOMPLETE)
@@ -335,14 +343,9 @@ def prepare(folder, labels, masks, exclude):
     annotations.jsonl with their landmarks, and rejects.csv; with --masks, OUT-masks gets the class of each pixel as
     gray PNG, under the name of the crop. For public data sets see data/README.md.
     """
-    from simrefine.data.prepare import labelled_faces
+    from simrefine.data.prepare import check_outside, labelled_faces
 
-    out = click.get_current_context().params["out"]
-    if folder.resolve() in (out.resolve(), *out.resolve().parents):
-        raise UserError(
-            f"--out {out} lies in {folder}, so its crops would be taken for pictures the next time",
-            "name a folder elsewhere",
-        )
+    check_outside(folder, click.get_current_context().params["out"])
     return labelled_faces(folder, labels, masks, exclude), labels
 
 

@@ -105,6 +105,25 @@ def test_another_seed_makes_another_photograph_of_the_same_render(trained, tmp_p
     assert "another seed (0, now 1)" in mixed.output
 
 
+def test_pictures_are_refined_by_name_and_one_that_cannot_be_is_explained(trained, tmp_path):
+    folder, renders, _ = trained
+    deep = tmp_path / "deep.png"
+    deep.write_bytes(cv2.imencode(".png", np.zeros((16, 16, 3), np.uint16))[1].tobytes())
+    done = run("refine", renders / "a" / "000.png", deep, "--model", folder, "--out", tmp_path / "out")
+    assert done.exit_code == EXIT_INCOMPLETE and "1 written + 0 skipped + 1 rejected = 2 found" in done.output
+    assert "deep.png: 16 bits per channel: save it with 8 bits" in done.output
+
+
+def test_a_seed_without_styles_is_a_users_mistake(trained, tmp_path):
+    _, renders, _ = trained
+    piles = ["--synthetic", renders / "a", "--real", renders / "b", "--run", tmp_path / "run"]
+    assert run("train", *piles, *settings(TINY | {"style.candidates": 0})).exit_code == EXIT_OK
+    arguments = ("refine", renders / "a", "--model", tmp_path / "run", "--out", tmp_path / "out")
+    done = run(*arguments, "--seed", 1)
+    assert done.exit_code == EXIT_USER_ERROR and "trained without styles" in done.output
+    assert run(*arguments).exit_code == EXIT_OK
+
+
 def test_a_rejected_file_gives_an_exit_code_and_a_name(trained, tmp_path):
     folder, _, _ = trained
     write_pile(tmp_path / "in", 2)

@@ -82,6 +82,33 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
     return Listing(*(tuple(sorted(records, key=_order)) for records in (pictures, others, linked)))
 
 
+def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
+    """A listing of single pictures, each by its name alone.
+
+    Args:
+        paths: picture files.
+        exclude: see `matches`.
+
+    Raises:
+        UserError: a path is missing or no picture, or two have one name.
+    """
+    records: dict[str, Record] = {}
+    for path in map(Path, paths):
+        if not os.path.lexists(path):
+            raise UserError(f"{path} does not exist", "check the path")
+        if path.is_dir() or path.suffix.lower() not in EXTENSIONS | _UNREADABLE:
+            kind = "a folder" if path.is_dir() else f"no picture ({', '.join(sorted(EXTENSIONS))})"
+            raise UserError(f"{path} is {kind}", "name a single folder, or pictures")
+        if path.name in records:
+            raise UserError(
+                f"{path} and {records[path.name].path} have one name, and so would what is made of them",
+                "name the folder that holds both, or take one at a time",
+            )
+        records[path.name] = Record(path, PurePosixPath(path.name))
+    left = (record for record in records.values() if not matches(record.relative, exclude))
+    return Listing(tuple(sorted(left, key=_order)), ())
+
+
 def check_folder(folder: Path, what: str) -> None:
     """Checks that a folder can be listed, before anything slow is begun.
 

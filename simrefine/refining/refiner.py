@@ -127,11 +127,7 @@ class Refiner:
             UserError: the array is of another type or shape.
         """
         pictures = np.asarray(pictures)
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != self.channels:
-            raise UserError(
-                f"a refiner takes uint8 [n, h, w, {self.channels}], got {pictures.dtype} {list(pictures.shape)}",
-                "pictures[None] adds the first axis to a single one",
-            )
+        check_pictures(pictures, self.channels)
         if not pictures.size:
             return pictures.copy()
         styled = self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
@@ -146,6 +142,50 @@ class Refiner:
         down, right = -height % self._stride, -width % self._stride
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         return np.asarray(self._refine(padded))[:, :height, :width]
+
+
+def check_pictures(pictures: np.ndarray, channels: int) -> None:
+    """Checks that an array can be refined: uint8 [n, h, w, channels].
+
+    Raises:
+        UserError: it cannot; the message says what this array has instead, and what makes it right.
+    """
+    shape = pictures.shape
+    found = f"a refiner takes uint8 [n, h, w, {channels}], got {pictures.dtype} {list(shape)}"
+    colour = {1: "gray", 3: "colour"}[channels]
+    if pictures.ndim == 4 and shape[-1] == channels:
+        fix = None
+    elif pictures.ndim == 3 and shape[-1] == channels:
+        fix = "this is a single picture: pictures[None] adds the first axis"
+    elif pictures.ndim == 4 and shape[1] in (1, 3):
+        fix = "the channels stand before the sides: pictures.transpose(0, 2, 3, 1) puts them last"
+    elif shape[-1:] == (4,):
+        fix = "the fourth channel is transparency, which is not refined: pictures[..., :3] leaves it out"
+    elif shape[-1:] in ((1,), (3,)):
+        fix = f"the refiner was trained on {colour} pictures: simrefine.data.images.to_channels(pictures, {channels})"
+    else:
+        fix = f"the axes must be pictures, rows, columns and {channels} for {colour}"
+    if fix or pictures.dtype != np.uint8:
+        raise UserError(found, "; ".join(filter(None, (_how_to_uint8(pictures), fix))))
+
+
+def _how_to_uint8(pictures: np.ndarray) -> str | None:
+    """What makes gray levels of an array of another type; None where it has them."""
+    if pictures.dtype == np.uint8:
+        return None
+    if pictures.dtype.kind not in "biuf" or not pictures.size:
+        return "it must hold gray levels as numpy.uint8"
+    low, high = float(pictures.min()), float(pictures.max())
+    span = f"its values go from {low:.4g} to {high:.4g}"
+    if not np.isfinite([low, high]).all():
+        return f"{span}: it holds NaN or infinity"
+    if pictures.dtype.kind == "f" and -1 <= low < 0 and high <= 1:
+        return f"{span}: if -1 is black and 1 white, simrefine.data.images.to_uint8(pictures)"
+    if pictures.dtype.kind == "f" and low >= 0 and high <= 1:
+        return f"{span}: if 0 is black and 1 white, numpy.rint(255 * pictures).astype('uint8')"
+    if low >= 0 and high <= 255:
+        return f"{span}: if those are gray levels, numpy.rint(pictures).astype('uint8')"
+    return f"{span}: bring them to gray levels from 0 to 255 as numpy.uint8"
 
 
 def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:

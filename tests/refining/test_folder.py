@@ -116,13 +116,14 @@ def test_the_format_is_kept(tmp_path, out, name):
 
 
 def test_equal_stems_do_not_collide(tmp_path, out):
-    for seed, name in enumerate(["a.png", "a.bmp", "a.webp", "a.jpg"]):
+    for seed, name in enumerate(["a.png", "a.bmp", "a.webp", "a.jpg", "a.png.png", "a.bmp.png"]):
         put(tmp_path / "in" / name, picture(seed=seed))
     summary = refine_folder(Brighter(), tmp_path / "in", out, compare=True)
-    assert summary.written == 4
-    for name in ("a.png", "a.bmp", "a.webp"):
+    assert summary.written == 6
+    comparisons = {name: name for name in ("a.png", "a.png.png", "a.bmp.png")}
+    for name, compared in (comparisons | {"a.bmp": "a.bmp.png.png", "a.webp": "a.webp.png"}).items():
         np.testing.assert_array_equal(pixels_of(out / name), pixels_of(tmp_path / "in" / name) + 10)
-        np.testing.assert_array_equal(pixels_of(out / "_compare" / f"{name}.png")[:, 24:], pixels_of(out / name))
+        np.testing.assert_array_equal(pixels_of(out / "_compare" / compared)[:, 24:], pixels_of(out / name))
 
 
 def test_any_name_is_kept(tmp_path, out):
@@ -136,7 +137,7 @@ def test_any_name_is_kept(tmp_path, out):
 
 
 def test_a_name_too_long_for_its_comparison_stops_nothing_else(tmp_path, out):
-    long = put(tmp_path / "in" / ("n" * 251 + ".png")).name
+    long = put(tmp_path / "in" / ("n" * 251 + ".bmp")).name
     put(tmp_path / "in" / "z.png")
     summary = refine_folder(Brighter(), tmp_path / "in", out, compare=True)
     assert (summary.written, summary.rejected) == (1, 1)
@@ -266,9 +267,9 @@ def test_a_tiff_is_rejected_by_name_and_not_carried_along_raw(renders, out):
 def test_a_rerun_with_compare_adds_the_missing_comparisons(renders, out):
     refine_folder(Brighter(), renders, out)
     assert refine_folder(Brighter(), renders, out, compare=True).written == 3
-    (out / "_compare" / "a.png.png").unlink()
+    (out / "_compare" / "a.png").unlink()
     assert refine_folder(Brighter(), renders, out, compare=True).written == 1
-    assert (out / "_compare" / "a.png.png").exists()
+    assert (out / "_compare" / "a.png").exists()
 
 
 def test_a_changed_label_is_copied_again(renders, out):
@@ -380,6 +381,42 @@ def test_what_differs_from_what_is_there_is_named(renders, out, key, now, said):
         refine_folder(other, renders, out)
 
 
+def test_single_pictures_are_refined_by_their_names_and_nothing_beside_them(renders, out):
+    assert refine_folder(Brighter(), renders / "a.png", out / "one").written == 1
+    assert tree(out / "one") == sorted(["a.png", MANIFEST, REJECTS])
+    assert refine_folder(Brighter(), [renders / "a.png", renders / "sub" / "deep" / "b.bmp"], out / "two").written == 2
+    assert {"a.png", "b.bmp"} <= set(tree(out / "two"))
+    np.testing.assert_array_equal(pixels_of(out / "two" / "a.png"), pixels_of(renders / "a.png") + 10)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.png", "sub/a.png"], "have one name"),
+        (["a.png", "sub"], "sub is a folder"),
+        (["labels.json"], "labels.json is no picture"),
+        (["a.png", "c.png"], "c.png does not exist"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(renders, out, names, message):
+    with pytest.raises(UserError, match=message):
+        refine_folder(Brighter(), [renders / name for name in names], out)
+    assert not out.exists()
+
+
+def test_a_single_picture_is_not_overwritten(renders):
+    with pytest.raises(UserError, match="is the input folder"):
+        refine_folder(Brighter(), renders / "a.png", renders, overwrite=True)
+
+
+def test_a_linked_folder_that_is_not_followed_is_named(renders, out, tmp_path):
+    put(tmp_path / "elsewhere" / "c.png")
+    (renders / "sub" / "linked").symlink_to(tmp_path / "elsewhere")
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.written, summary.rejected, summary.linked) == (3, 0, 1)
+    assert "not followed" in rejects_in(out)["sub/linked"]
+
+
 def test_the_same_weights_in_another_place_and_version_go_on(renders, out):
     refine_folder(Brighter(), renders, out)
     manifest = json.loads((out / MANIFEST).read_text())
@@ -398,7 +435,7 @@ def test_an_overwrite_without_compare_leaves_no_stale_comparison(renders, out):
     refine_folder(Brighter(), renders, out, compare=True)
     refine_folder(Brighter(), renders, out, strength=0, overwrite=True)
     assert refine_folder(Brighter(), renders, out, strength=0, compare=True).written == 3
-    beside = pixels_of(out / "_compare" / "a.png.png")
+    beside = pixels_of(out / "_compare" / "a.png")
     np.testing.assert_array_equal(beside[:, :24], beside[:, 24:])
 
 
