@@ -1,5 +1,6 @@
 """The Python interface: what `import simrefine` offers, and that it loads nothing heavy before it must."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from tiny import tiny_config, write_pile
 
 import simrefine
+from simrefine.cli import main
 from simrefine.errors import UserError
 from simrefine.refining.refiner import check_pictures
 
@@ -36,6 +38,13 @@ def test_prepare_cuts_the_faces_of_a_folder(tmp_path):
     assert done.written == 2 and (tmp_path / "crops" / "000.png").exists()
     with pytest.raises(UserError, match="lies in"):
         simrefine.prepare(pictures, pictures / "crops", labels=tmp_path / "labels.jsonl")
+
+
+def test_prepare_asks_the_same_of_a_crop_in_python_and_on_the_command_line():
+    flags = {option.name: option.default for option in main.commands["prepare"].params}
+    parameters = inspect.signature(simrefine.prepare).parameters
+    for name in ("size", "max_scale", "max_outside"):
+        assert flags[name] == parameters[name].default
 
 
 def test_train_then_refine_in_python(piles, tmp_path):
