@@ -36,7 +36,10 @@ def write_arrays(
                 f"cannot write {folder}: {error}", "free some space and continue with --resume: older files are kept"
             ) from error
         about = {"format": about["format"], "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} | dict(about)
-        (temporary / f"{about_name}.json").write_text(json.dumps(about, indent=2) + "\n")
+        about_file = temporary / f"{about_name}.json"
+        about_file.write_text(json.dumps(about, indent=2) + "\n")
+        # safetensors makes files that only their owner can read; the others follow the umask.
+        file.chmod(about_file.stat().st_mode & 0o777)
 
 
 def read_arrays(

@@ -14,9 +14,10 @@ import click
 
 from simrefine import __version__
 from simrefine.catalogue import EXPORTS
-from simrefine.config import ANNOTATIONS, Config, help_of
+from simrefine.config import ANNOTATIONS, Config, describe_options, help_of, template
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
 
+SHOWN_REJECTS = 3
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -93,7 +94,9 @@ def setting(flag: str, key: str, **attributes):
 @setting("--precision", "training.precision", metavar="NAME")
 @setting("--evaluate-every", "evaluation.every", type=int)
 @click.option("--resume", is_flag=True, help="continue the run in --run from its newest checkpoint")
-@click.option("--dry-run", is_flag=True, help="show the resolved options and the counts of files, then stop")
+@click.option(
+    "--dry-run", is_flag=True, help="show the resolved options, the counts of files and faces of both, then stop"
+)
 @click.pass_context
 def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     """Learn a refiner from a folder of rendered faces and a folder of photographs.
@@ -119,15 +122,28 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
             raise UserError(f"{run} holds no run to resume: config.toml is missing", "check the path of --run")
         file = run / "config.toml"
     config = Config.load(file, values)
+    from simrefine.training.inputs import check_paths
 
+    check_paths(config)  # in a moment, while the backend takes seconds to start
     start_backend()
     from simrefine.training.train import train
 
     context.exit(train(config, run, resume=resume, dry_run=dry_run).exit_code)
 
 
+@main.command("config")
+@click.option("--toml", is_flag=True, help="print a file to begin with, for `train --config`")
+def show_config(toml):
+    """List every option of `train`: its default, what it may be, and what it does."""
+    if toml:
+        click.echo(template(), nl=False)
+        return
+    for key, default, allowed, meaning in describe_options():
+        click.echo(f"{key} = {default}  ({allowed})\n    {meaning}")
+
+
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="DIR|PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", metavar="RUN", required=True, type=click.Path(path_type=Path), help="run folder of a training")
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where refined faces go")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
@@ -165,11 +181,14 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, folder, model, out, precision, style, photos, seed, scale, **options):
-    """Refine every picture under DIR: same tree, names, formats and labels, in --out.
+def refine(context, inputs, model, out, precision, style, photos, seed, scale, **options):
+    """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     A second run does only what is missing.
     """
+    for path in (*inputs, model, style, photos):
+        if path and not os.path.lexists(path):
+            raise UserError(f"{path} is not there", "check the path")
     start_backend()
     from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
@@ -187,7 +206,7 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
             bar.length = found
             bar.update(done - bar.pos)
 
-        summary = refine_folder(refiner, folder, out, progress=progress, **options)
+        summary = refine_folder(refiner, inputs, out, progress=progress, **options)
     change = f"; mean change {summary.mean_change:.1f} gray levels" if summary.written else ""
     click.echo(
         f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected = {summary.found} found, "
@@ -202,6 +221,10 @@ def refine(context, folder, model, out, precision, style, photos, seed, scale, *
             + (": it worked at its own, and its change was scaled to theirs" if scale == "training" else "")
             + "; for the best result train with --size near theirs"
         )
+    for reject in summary.rejects[:SHOWN_REJECTS]:
+        click.echo(f"  {reject.relative}: {reject.reason}", err=True)
+    if summary.linked:
+        click.echo(f"{summary.linked} linked folders were not followed, see {summary.rejects_csv}", err=True)
     if summary.rejected or summary.labels_rejected:
         click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
         context.exit(EXIT_INCOMPLETE)
@@ -357,14 +380,10 @@ def prepare(folder, labels, masks, min_face, min_confidence, exclude):
     Photographs without landmarks need the extra `detect`: all faces in them are found, with five points each, and the
     crops of a.jpg are a.png, a-face2.png, ..., the largest face first.
     """
-    from simrefine.data.prepare import labelled_faces
+    from simrefine.data.prepare import check_outside, labelled_faces
 
     out = click.get_current_context().params["out"]
-    if folder.resolve() in (out.resolve(), *out.resolve().parents):
-        raise UserError(
-            f"--out {out} lies in {folder}, so its crops would be taken for pictures the next time",
-            "name a folder elsewhere",
-        )
+    check_outside(folder, out)
     if labels is None and (folder / ANNOTATIONS).exists():
         labels = folder / ANNOTATIONS
     asked = {"min_face": min_face, "min_confidence": min_confidence}

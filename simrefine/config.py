@@ -339,8 +339,7 @@ class Config:
         for section, kind in SECTIONS.items():
             lines.append(f"[{section}]")
             for spec in dataclasses.fields(kind):
-                value = _toml_value(getattr(getattr(self, section), spec.name))
-                lines.append(f"{spec.name} = {value}  # {spec.metadata['help']}")
+                lines.append(_toml_line(spec, getattr(getattr(self, section), spec.name)))
             lines.append("")
         return "\n".join(lines)
 
@@ -366,6 +365,35 @@ def help_of(key: str) -> str:
     spec = _specs()[key]
     shown = "" if spec.default in ("", ()) else f" [default: {spec.default}]"
     return spec.metadata["help"] + shown
+
+
+def template() -> str:
+    """A TOML file to begin with: every option with its default and help, commented out. As it stands it loads as the
+    defaults; an option counts once the first '#' of its line is taken away, so that what is left alone still follows
+    the method and the refiner that are chosen."""
+    lines = ["# Take the first '#' away from a line to change its option."]
+    for section, kind in SECTIONS.items():
+        lines += ["", f"[{section}]", *(f"# {_toml_line(spec, spec.default)}" for spec in dataclasses.fields(kind))]
+    return "\n".join(lines) + "\n"
+
+
+def describe_options() -> list[tuple[str, str, str, str]]:
+    """All options for reading: "section.key", the default as TOML, what it may be, and the help."""
+    return [(key, _toml_value(spec.default), _range_of(spec), spec.metadata["help"]) for key, spec in _specs().items()]
+
+
+def _range_of(spec: dataclasses.Field) -> str:
+    choices, low, high = (spec.metadata[name] for name in ("choices", "low", "high"))
+    if choices:
+        return " | ".join(map(str, choices))
+    if low is None and high is None:
+        return {bool: "true | false", str: "text"}.get(spec.type, "list of text")
+    kind = "whole number" if spec.type is int else "number"
+    return f"{kind}, {low} or more" if high is None else f"{kind}, {low} to {high}"
+
+
+def _toml_line(spec: dataclasses.Field, value: Any) -> str:
+    return f"{spec.name} = {_toml_value(value)}  # {spec.metadata['help']}"
 
 
 def _specs() -> dict[str, dataclasses.Field]:
@@ -409,7 +437,7 @@ def _nearest(name: str, known) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     if not close:  # "l1" is nobody's neighbour by letters, but it is the end of self_regularisation.l1
         close = [key for key in known if key.split(".")[-1] == name.split(".")[-1]]
-    return f"did you mean {close[0]}" if close else "`simrefine train --dry-run` lists all options"
+    return f"did you mean {close[0]}" if close else "`simrefine config` lists all options"
 
 
 def _checked(key: str, value: Any, source: str) -> Any:

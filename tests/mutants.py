@@ -256,8 +256,8 @@ LABELS = [
     Mutant(
         "two refiners mix in one folder",
         "simrefine/refining/places.py",
-        "if _read_manifest(path) != manifest:",
-        "if _read_manifest(path) is None:",
+        "if any(found.get(key) != manifest[key] for key in DECISIVE):",
+        "if not found:",
         (FOLDER_TESTS + "test_results_of_two_refiners_or_strengths_are_never_mixed",),
     ),
     Mutant(

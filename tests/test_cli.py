@@ -1,5 +1,8 @@
 """The command line as a user types it: exit codes, messages, and the whole way from two folders to a refined one."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -99,6 +102,26 @@ def test_another_seed_makes_another_photograph_of_the_same_render(trained, tmp_p
     assert (pictures[0] != pictures[2]).any()
     mixed = run("refine", renders / "a", "--model", folder, "--out", one, "--seed", 1)
     assert mixed.exit_code == EXIT_USER_ERROR, "two refiners are never mixed in one folder"
+    assert "another seed (0, now 1)" in mixed.output
+
+
+def test_pictures_are_refined_by_name_and_one_that_cannot_be_is_explained(trained, tmp_path):
+    folder, renders, _ = trained
+    deep = tmp_path / "deep.png"
+    deep.write_bytes(cv2.imencode(".png", np.zeros((16, 16, 3), np.uint16))[1].tobytes())
+    done = run("refine", renders / "a" / "000.png", deep, "--model", folder, "--out", tmp_path / "out")
+    assert done.exit_code == EXIT_INCOMPLETE and "1 written + 0 skipped + 1 rejected = 2 found" in done.output
+    assert "deep.png: 16 bits per channel: save it with 8 bits" in done.output
+
+
+def test_a_seed_without_styles_is_a_users_mistake(trained, tmp_path):
+    _, renders, _ = trained
+    piles = ["--synthetic", renders / "a", "--real", renders / "b", "--run", tmp_path / "run"]
+    assert run("train", *piles, *settings(TINY | {"style.candidates": 0})).exit_code == EXIT_OK
+    arguments = ("refine", renders / "a", "--model", tmp_path / "run", "--out", tmp_path / "out")
+    done = run(*arguments, "--seed", 1)
+    assert done.exit_code == EXIT_USER_ERROR and "trained without styles" in done.output
+    assert run(*arguments).exit_code == EXIT_OK
 
 
 def test_a_rejected_file_gives_an_exit_code_and_a_name(trained, tmp_path):
@@ -129,6 +152,25 @@ def test_a_users_mistake_is_one_message_without_a_traceback(arguments, message, 
     assert done.exit_code == EXIT_USER_ERROR
     assert message in done.output and "Traceback" not in done.output
     assert not list(tmp_path.rglob("*.toml"))
+
+
+@pytest.mark.parametrize("flag", ["--synthetic", "--real", "--labels"])
+def test_a_wrong_path_is_named_before_the_backend_is_started(flag, piles, monkeypatch):
+    monkeypatch.setattr("simrefine.cli.start_backend", lambda: pytest.fail("the user waits for the backend"))
+    paths = {"--synthetic": piles["data.synthetic"], "--real": piles["data.real"]} | {flag: "/nowhere.csv"}
+    done = run("train", *(part for pair in paths.items() for part in pair))
+    assert done.exit_code == EXIT_USER_ERROR and "/nowhere.csv does not exist" in done.output
+
+
+def test_config_lists_every_option_and_prints_a_file_to_begin_with(tmp_path):
+    assert "training.batch_size = " in run("config").output
+    (tmp_path / "begin.toml").write_text(run("config", "--toml").output)
+    assert simrefine.Config.load(tmp_path / "begin.toml") == simrefine.Config.load()
+
+
+def test_python_m_simrefine_is_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "simrefine", "--version"], capture_output=True, text=True)
+    assert done.returncode == EXIT_OK and simrefine.__version__ in done.stdout
 
 
 def test_a_flag_beats_set_and_both_reach_the_run(tmp_path, piles):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from simrefine.config import SECTIONS, Config
+from simrefine.config import SECTIONS, Config, describe_options, template
 from simrefine.errors import UserError
 
 
@@ -99,3 +99,23 @@ def test_an_automatic_size_is_the_renders_own_within_the_budget_and_fits_the_net
 def test_a_resnet_of_no_stated_width_is_the_papers():
     options = load(values={"refiner.name": "resnet"}).refiner
     assert (options.width, options.blocks) == (64, 4)
+
+
+def test_the_file_to_begin_with_loads_as_the_defaults_with_and_without_its_comments(tmp_path):
+    file, defaults = tmp_path / "begin.toml", Config.load(environment={})
+    file.write_text(template())
+    assert Config.load(file, environment={}) == defaults
+    lines = [line.removeprefix("# ") for line in template().splitlines()[1:]]
+    file.write_text("\n".join(lines))
+    assert Config.load(file, environment={}) == defaults
+    assert sum(" = " in line for line in lines) >= len(defaults.flat())
+
+
+def test_every_option_is_described_with_its_default_and_what_it_may_be():
+    described = {key: rest for key, *rest in describe_options()}
+    assert described.keys() == Config.load(environment={}).flat().keys()
+    assert described["training.steps"][1].startswith("whole number") and described["data.flip"][:2] == [
+        "true",
+        "true | false",
+    ]
+    assert described["data.channels"][1] == "1 | 3" and all(text for rest in described.values() for text in rest)

@@ -18,7 +18,6 @@ MEASURED = [ROOT / "experiments" / "README.md", ROOT / "experiments" / "quality.
 PAGES = pytest.mark.parametrize("page", GUIDE + MEASURED, ids=lambda page: str(page.relative_to(ROOT)))
 LONGEST_README = 150  # lines
 FOREIGN_FLAGS = {"--samples_per_plugin"}  # of TensorBoard
-COMING = {"config"}  # commands that the program does not have yet
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:python -m )?simrefine (?P<name>[a-z]+)\b(?P<rest>[^`|>;#]*)")
 OPTION = re.compile(rf"(?<![\w/])(?:{'|'.join(SECTIONS)})\.(?!(?:py|json|toml|onnx|tflite)\b)[a-z_0-9]+\b")
@@ -66,8 +65,6 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page):
 @PAGES
 def test_every_command_and_flag_is_one_of_the_program(page):
     for name, words in commands(page):
-        if name in COMING - set(main.commands):
-            continue
         assert name in main.commands, f"there is no simrefine {name}"
         unknown = {word.partition("=")[0] for word in words if word.startswith("--")} - flags_of(main.commands[name])
         assert not unknown, f"simrefine {name} has no {', '.join(unknown)}"

@@ -38,10 +38,12 @@ class Reject:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds: pictures by extension, and other regular files (labels); both sorted."""
+    """What a folder holds: pictures by extension, other regular files (labels), and the linked folders that were not
+    entered; all sorted."""
 
     pictures: tuple[Record, ...]
     others: tuple[Record, ...]
+    linked: tuple[Record, ...] = ()
 
 
 def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> Listing:
@@ -59,7 +61,7 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
     Raises:
         UserError: the folder, or one in it, is missing, unreadable or not a folder.
     """
-    pictures, others, waiting = [], [], [PurePosixPath()]
+    pictures, others, linked, waiting = [], [], [], [PurePosixPath()]
     while waiting:
         parent = waiting.pop()
         entries = _scan(Path(folder) / parent, what)
@@ -72,12 +74,48 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(relative)
             elif os.path.isdir(entry.path):
-                continue  # a linked folder may lead in a circle, or out of the folder
+                linked.append(Record(Path(entry.path), relative))  # may lead in a circle, or out of the folder
             elif relative.suffix.lower() in EXTENSIONS | _UNREADABLE:
                 pictures.append(Record(Path(entry.path), relative))
             elif os.path.isfile(entry.path):
                 others.append(Record(Path(entry.path), relative))
-    return Listing(tuple(sorted(pictures, key=_order)), tuple(sorted(others, key=_order)))
+    return Listing(*(tuple(sorted(records, key=_order)) for records in (pictures, others, linked)))
+
+
+def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
+    """A listing of single pictures, each by its name alone.
+
+    Args:
+        paths: picture files.
+        exclude: see `matches`.
+
+    Raises:
+        UserError: a path is missing or no picture, or two have one name.
+    """
+    records: dict[str, Record] = {}
+    for path in map(Path, paths):
+        if not os.path.lexists(path):
+            raise UserError(f"{path} does not exist", "check the path")
+        if path.is_dir() or path.suffix.lower() not in EXTENSIONS | _UNREADABLE:
+            kind = "a folder" if path.is_dir() else f"no picture ({', '.join(sorted(EXTENSIONS))})"
+            raise UserError(f"{path} is {kind}", "name a single folder, or pictures")
+        if path.name in records:
+            raise UserError(
+                f"{path} and {records[path.name].path} have one name, and so would what is made of them",
+                "name the folder that holds both, or take one at a time",
+            )
+        records[path.name] = Record(path, PurePosixPath(path.name))
+    left = (record for record in records.values() if not matches(record.relative, exclude))
+    return Listing(tuple(sorted(left, key=_order)), ())
+
+
+def check_folder(folder: Path, what: str) -> None:
+    """Checks that a folder can be listed, before anything slow is begun.
+
+    Raises:
+        UserError: it is missing, unreadable or not a folder; `what` is its role, for the message.
+    """
+    _scan(Path(folder), what)
 
 
 def matches(relative: PurePosixPath, patterns: Sequence[str]) -> bool:

@@ -89,16 +89,22 @@ def read_labels(path: Path, folder: Path) -> Labels:
             different numbers of points, or names a picture twice; the message names the file and the line.
     """
     path, folder = Path(path), Path(folder)
+    check_label_file(path)
     suffix = path.suffix.lower()
+    rows = _READERS[suffix](path) if suffix in _READERS and not path.is_dir() else _read_pts(path, folder)
+    return _collect(rows, path, folder)
+
+
+def check_label_file(path: Path) -> None:
+    """Checks that a label file is there and of a known format, without reading it.
+
+    Raises:
+        UserError: it is not.
+    """
     if not path.exists():
         raise UserError(f"label file {path} does not exist", "check the path")
-    if path.is_dir() or suffix == ".pts":
-        rows = _read_pts(path, folder)
-    elif suffix in _READERS:
-        rows = _READERS[suffix](path)
-    else:
+    if not path.is_dir() and path.suffix.lower() not in (*_READERS, ".pts"):
         raise UserError(f"{path} is no label file that can be read", _KNOWN)
-    return _collect(rows, path, folder)
 
 
 def select_points(labels: Labels, names: Sequence[str]) -> np.ndarray:

@@ -28,6 +28,8 @@ from simrefine.files import publishing_folder, write_file
 from simrefine.threads import run_ahead, thread_pool
 
 THREADS = 4
+# What is asked of a crop where nothing else is said; see `prepare`.
+SIZE, MAX_SCALE, MAX_OUTSIDE = 128, 1.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,53 @@ def prepare(
         write_rejects(place / REJECTS, rejects)
     scale = float(np.median([crop.row["scale"] for crop in crops]))
     return Summary(len(faces), len(crops), len(rejects), scale, time.monotonic() - started, out / REJECTS)
+
+
+def prepare_folder(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    labels: Path | str,
+    masks: Path | str | None = None,
+    exclude: Sequence[str] = (),
+    size: int = SIZE,
+    max_scale: float = MAX_SCALE,
+    max_outside: float = MAX_OUTSIDE,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Cuts the faces out of the pictures below `folder`, framed alike for renders and photographs, as `simrefine
+    prepare` does.
+
+    Args:
+        folder: pictures, read recursively.
+        out: new or empty, outside of `folder`: gets the crops as PNG, annotations.jsonl and rejects.csv.
+        labels: their landmarks, 68 or 5 points, see `labels.read_labels`.
+        masks: their part masks, cut alike into the folder beside `out` whose name ends in "-masks".
+        exclude: see `folders.matches`.
+        size, max_scale, max_outside, limit, progress: see `prepare`.
+
+    Raises:
+        UserError: `out` lies in `folder`; see also `labelled_faces` and `prepare`.
+    """
+    folder, out, labels = Path(folder), Path(out), Path(labels)
+    check_outside(folder, out)
+    faces = labelled_faces(folder, labels, masks and Path(masks), exclude)
+    limits = {"size": size, "max_scale": max_scale, "max_outside": max_outside, "limit": limit}
+    return prepare(faces, out, source=labels, progress=progress, **limits)
+
+
+def check_outside(folder: Path, out: Path) -> None:
+    """Checks that crops do not go among the pictures.
+
+    Raises:
+        UserError: `out` is `folder` or lies in it.
+    """
+    if folder.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UserError(
+            f"--out {out} lies in {folder}, so its crops would be taken for pictures the next time",
+            "name a folder elsewhere",
+        )
 
 
 def labelled_faces(folder: Path, labels: Path, masks: Path | None = None, exclude: Sequence[str] = ()) -> list[Face]:

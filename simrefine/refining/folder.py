@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,15 @@ from simrefine.refining.pictures import Raw, gather_by_size, read_raw, write_ref
 from simrefine.refining.places import check_places, claim, is_done, list_work
 from simrefine.threads import run_ahead, thread_pool
 
+LINKED = "a linked folder, not followed: refine the folder it leads to"
+
 
 class Refiner(Protocol):
     """What `refine_folder` asks of a refiner: uint8 [n, h, w, channels] in, the same shape out."""
 
     channels: int  # 1 or 3
     fingerprint: str  # SHA-256 of the weights
+    about: Mapping[str, Any]  # what the manifest says of it, see `places.IDENTITY`
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
@@ -52,6 +55,8 @@ class Summary:
             gray levels.
         sizes: how many pictures were written, by (height, width).
         rejects_csv: always written.
+        rejects: what stands in it: all that was rejected, and the linked folders that were not followed.
+        linked: how many those are.
     """
 
     found: int
@@ -64,11 +69,13 @@ class Summary:
     mean_change: float
     sizes: Counter[tuple[int, int]]
     rejects_csv: Path
+    rejects: list[Reject]
+    linked: int
 
 
 def refine_folder(
     refiner: Refiner,
-    folder: Path,
+    folder: Path | Sequence[Path],
     out: Path,
     *,
     exclude: Sequence[str] = (),
@@ -80,21 +87,23 @@ def refine_folder(
     threads: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Refines every picture below `folder` into `out`.
+    """Refines every picture below `folder`, or single pictures, into `out`.
 
     A gray picture meets a colour refiner as colour and leaves it gray; a colour picture meets a gray refiner as luma,
     whose change is added to each channel. Transparency is passed through. Pictures come out upright, without EXIF.
 
     Args:
         refiner: see `Refiner`.
-        folder: read, never written.
+        folder: read, never written. Or pictures, which come out under their names; files beside them stay where they
+            are.
         out: the output folder; new, empty, or of an earlier run with the same refiner and strength. It may lie inside
             `folder`, and is then not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
         copy: patterns of pictures that are labels, such as part masks: copied byte for byte like all that is no
             picture.
         strength: the share of the change that is applied: 0 gives the raw pixels, 1 the refined ones.
-        compare: also write raw and refined side by side to `out`/_compare/NAME.png.
+        compare: also write raw and refined side by side to `out`/_compare/NAME, as PNG: a.png for a.png,
+            a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size: pictures of one size that the refiner gets at once, at most.
         threads: for reading and writing.
@@ -103,25 +112,27 @@ def refine_folder(
     Raises:
         UserError: nothing to refine, a place that would endanger the input or mix two refiners, or a full disk.
     """
-    started, folder, out = time.monotonic(), Path(folder), Path(out)
+    started, out = time.monotonic(), Path(out)
+    inputs = [Path(path) for path in ([folder] if isinstance(folder, str | os.PathLike) else folder)]
     if not 0 <= strength <= 1:
         raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
-    check_places(folder, out)
-    jobs, labels = list_work(folder, out, exclude, copy)
-    claim(out, refiner.fingerprint, strength, jobs if overwrite else None)
+    check_places(inputs, out)
+    work = list_work(inputs, out, exclude, copy)
+    jobs = work.jobs
+    claim(out, refiner.fingerprint, strength, jobs if overwrite else None, refiner.about)
     todo = [job for job in jobs if not is_done(job, compare)]
     tally = _Tally(len(jobs), len(jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
     with thread_pool(threads) as pool:
         # Labels first: a refined picture never stands there without its labels.
-        carried = list(run_ahead(pool, _carry_over, labels, ahead))
+        carried = list(run_ahead(pool, _carry_over, work.labels, ahead))
         tally.report()
         raw = tally.pass_on(run_ahead(pool, read_raw, todo, ahead))
         refined = _refine(refiner, gather_by_size(raw, batch_size))
         write = partial(write_refined, strength=strength, compare=compare)
         for size, change in tally.pass_on(run_ahead(pool, write, refined, ahead)):
             tally.count(size, change)
-    return _summarise(tally, carried, out, started)
+    return _summarise(tally, carried, work.linked, out, started)
 
 
 def _carry_over(task: tuple[Record, Path]) -> bool | Reject:
@@ -173,10 +184,13 @@ class _Tally:
             self._progress(self.skipped + len(self.changes) + len(self.rejects), self.found)
 
 
-def _summarise(tally: _Tally, carried: list[bool | Reject], out: Path, started: float) -> Summary:
+def _summarise(
+    tally: _Tally, carried: list[bool | Reject], linked: Sequence[Record], out: Path, started: float
+) -> Summary:
     """Writes the list of rejects, and counts."""
     label_rejects = [outcome for outcome in carried if isinstance(outcome, Reject)]
-    rejects = sorted(tally.rejects + label_rejects, key=lambda reject: os.fsencode(reject.relative))
+    links = [Reject(str(record.relative), LINKED) for record in linked]
+    rejects = sorted(tally.rejects + label_rejects + links, key=lambda reject: os.fsencode(reject.relative))
     write_rejects(out / REJECTS, rejects)
     return Summary(
         found=tally.found,
@@ -189,4 +203,6 @@ def _summarise(tally: _Tally, carried: list[bool | Reject], out: Path, started: 
         mean_change=float(np.mean(tally.changes)) if tally.changes else 0.0,
         sizes=tally.sizes,
         rejects_csv=out / REJECTS,
+        rejects=rejects,
+        linked=len(linked),
     )

@@ -2,23 +2,39 @@
 and which refiner the output folder belongs to. Pictures are not opened here.
 
 The manifest `simrefine.json` in the output folder names the refiner and the strength, so that the results of two
-refiners are never mixed.
+refiners are never mixed, and says to people which model, step, seed and style they are of.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from simrefine.data.folders import MANIFEST, REJECTS, Record, list_folder, matches, mirrored, resolved
+from simrefine.data.folders import (
+    MANIFEST,
+    REJECTS,
+    Listing,
+    Record,
+    list_files,
+    list_folder,
+    matches,
+    mirrored,
+    resolved,
+)
 from simrefine.data.images import EXTENSIONS
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, write_file
 
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
+# Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
+# whose values a message names.
+DECISIVE = ("format", "refiner", "strength")
+IDENTITY = ("model", "step", "style", "photographs", "seed", "scale")
+SHOWN = {"model", "step", "seed", "scale", "strength"}
 
 
 @dataclass(frozen=True)
@@ -30,41 +46,52 @@ class Job:
     compare: Path
 
 
-def check_places(folder: Path, out: Path) -> None:
-    """Checks that writing to `out` cannot endanger the input.
+@dataclass(frozen=True)
+class Work:
+    """What there is to do: pictures to refine, files to carry over with the place where each belongs, and the linked
+    folders that are not followed."""
+
+    jobs: list[Job]
+    labels: list[tuple[Record, Path]]
+    linked: tuple[Record, ...]
+
+
+def check_places(inputs: Sequence[Path], out: Path) -> None:
+    """Checks that writing to `out` cannot endanger the input: a folder, or pictures.
 
     Raises:
-        UserError: `out` is the input folder, contains it, or is a file.
+        UserError: `out` is the folder of the input, contains it, or is a file.
     """
-    if folder.exists() and out.exists() and folder.samefile(out):
-        raise UserError(f"the output folder {out} is the input folder", "name another folder for the output")
-    if resolved(folder).is_relative_to(resolved(out)):
-        raise UserError(
-            f"the input folder {folder} lies inside the output folder {out}", "name another folder for the output"
-        )
+    for folder in {path.parent if path.is_file() else path for path in inputs}:
+        if folder.exists() and out.exists() and folder.samefile(out):
+            raise UserError(f"the output folder {out} is the input folder", "name another folder for the output")
+        if resolved(folder).is_relative_to(resolved(out)):
+            raise UserError(
+                f"the input folder {folder} lies inside the output folder {out}", "name another folder for the output"
+            )
     if out.exists() and not out.is_dir():
         raise UserError(f"the output folder {out} is a file", "name another folder for the output")
 
 
-def list_work(
-    folder: Path, out: Path, exclude: Sequence[str], copy: Sequence[str]
-) -> tuple[list[Job], list[tuple[Record, Path]]]:
-    """What there is to do: the pictures to refine, and the files to carry over with the place where each belongs.
+def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: Sequence[str]) -> Work:
+    """What there is to do.
 
     Args:
-        folder: the input.
-        out: the output folder; what lies in it is not part of the input, also where `out` lies in `folder`.
+        inputs: a single folder, or pictures, which go by their names alone.
+        out: the output folder; what lies in it is not part of the input, also where `out` lies in the input folder.
         exclude, copy: patterns, see `folders.matches`: files to leave out, and pictures to carry over like labels.
 
     Raises:
         UserError: there is no picture to refine, a picture lies where comparisons go, or an output would lie outside
-            of `out`.
+            of `out`; see also `folders.list_files`.
     """
-    pictures, labels = _sort_files(folder, out, exclude, copy)
+    single = len(inputs) == 1 and not inputs[0].is_file()
+    listing = list_folder(inputs[0], exclude, what="folder to refine") if single else list_files(inputs, exclude)
+    pictures, labels = _sort_files(listing, resolved(inputs[0]) if single else None, out, copy)
     if not pictures:
         but = f" apart from {', '.join((*exclude, *copy))}" if (exclude or copy) else ""
         raise UserError(
-            f"folder {folder} holds no picture ({', '.join(sorted(EXTENSIONS))}){but}",
+            f"folder {inputs[0]} holds no picture ({', '.join(sorted(EXTENSIONS))}){but}",
             "name a folder that holds pictures, or leave fewer out",
         )
 
@@ -73,23 +100,38 @@ def list_work(
         return mirrored(out, parent / "file").parent
 
     jobs = []
-    for record in pictures:
+    for record, beside in zip(pictures, _comparison_names(pictures), strict=True):
         parent, name = record.relative.parent, record.relative.name
-        jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / f"{name}.png"))
-    return jobs, [(record, place(record.relative.parent) / record.relative.name) for record in labels]
+        jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / beside))
+    carried = [(record, place(record.relative.parent) / record.relative.name) for record in labels]
+    return Work(jobs, carried, listing.linked)
+
+
+def _comparison_names(pictures: Sequence[Record]) -> list[str]:
+    """What the comparison of each picture is called, a PNG: a.png for a.png, a.jpg.png for a.jpg; where there is such a
+    PNG too, one more ending."""
+    taken = {record.relative for record in pictures if record.relative.suffix == ".png"}
+    names = []
+    for record in pictures:
+        place = record.relative
+        while place.suffix != ".png" or (place in taken and place != record.relative):
+            place = place.with_name(f"{place.name}.png")
+        names.append(place.name)
+    return names
 
 
 def _sort_files(
-    folder: Path, out: Path, exclude: Sequence[str], copy: Sequence[str]
+    listing: Listing, home: Path | None, out: Path, copy: Sequence[str]
 ) -> tuple[list[Record], list[Record]]:
-    """The pictures to refine, and the files to carry over."""
-    listing = list_folder(folder, exclude, what="folder to refine")
-    home, outside = resolved(folder), resolved(out)
+    """The pictures to refine, and the files to carry over; `home` is the listed folder without links, None where single
+    files were listed."""
+    outside = resolved(out)
     pictures, labels = [], []
     for records, kind in ((listing.pictures, pictures), (listing.others, labels)):
         for record in records:
-            real = resolved(record.path) if record.path.is_symlink() else home / record.relative
-            if real.is_relative_to(outside):  # `out` lies in `folder`, or a link leads there
+            linked = home is None or record.path.is_symlink()
+            real = resolved(record.path) if linked else home / record.relative
+            if real.is_relative_to(outside):  # `out` lies in the folder, or a link leads there
                 continue
             if record.relative.is_relative_to(COMPARE):
                 raise UserError(
@@ -101,7 +143,9 @@ def _sort_files(
     return pictures, labels
 
 
-def claim(out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | None) -> None:
+def claim(
+    out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | None, about: Mapping[str, Any] | None = None
+) -> None:
     """Makes `out` the folder of one refiner and strength, by its manifest.
 
     Args:
@@ -109,12 +153,14 @@ def claim(out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | No
         fingerprint: of the refiner.
         strength: see `refine_folder`.
         redo: jobs whose outputs are removed first; None to keep what this refiner wrote before.
+        about: of the refiner, for people: the manifest names it too, beside the version of simrefine.
 
     Raises:
         UserError: `redo` is None and `out` belongs to another refiner or strength or holds other files; or see
             `reporting_disk_faults`.
     """
     path, manifest = out / MANIFEST, {"format": 1, "refiner": fingerprint, "strength": float(strength)}
+    manifest |= {"simrefine": version("simrefine"), **(about or {})}
     with reporting_disk_faults(out):
         if redo is None:
             _check_owner(out, path, manifest)
@@ -129,9 +175,10 @@ def claim(out: Path, fingerprint: str, strength: float, redo: Sequence[Job] | No
 
 def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
     if path.exists():
-        if _read_manifest(path) != manifest:
+        found = _read_manifest(path)
+        if any(found.get(key) != manifest[key] for key in DECISIVE):
             raise UserError(
-                f"{out} holds pictures of another refiner or strength (see {path})",
+                f"{out} holds pictures of another {_difference(found, manifest)} (see {path})",
                 "name another --out, or use --overwrite to replace them",
             )
     elif out.exists() and any(not name.startswith(".") for name in os.listdir(out)):
@@ -141,11 +188,22 @@ def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
         )
 
 
-def _read_manifest(path: Path) -> Any:
+def _difference(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """In what two manifests differ, in words: where both say so, rather "seed" than "refiner"."""
+    if found.get("refiner") == manifest["refiner"]:
+        return "strength" if found.get("format") == manifest["format"] else "format"
+    said = [key for key in (*IDENTITY, "strength") if key in found and key in manifest and found[key] != manifest[key]]
+    if not set(said) & set(IDENTITY):
+        said = ["refiner", *said]
+    return " and ".join(f"{key} ({found[key]}, now {manifest[key]})" if key in SHOWN else key for key in said)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except ValueError:  # no JSON: simrefine did not write it
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_done(job: Job, compare: bool) -> bool:

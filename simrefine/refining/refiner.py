@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Refiner:
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
         photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the
             run's own, while they are there. What comes out then holds parts of those photographs.
-        seed: the same face gets other colours with another seed, so that one render becomes many photographs.
+        seed: the same face gets other colours with another seed, so that one render becomes many photographs; 0 where
+            the refiner was trained without styles.
         scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
             `at_scale`; "own" puts them through the network as they are.
 
@@ -50,6 +52,8 @@ class Refiner:
         wants_photographs: it was trained on faces in photographs' rooms, and has none now.
         fingerprint: SHA-256 of its weights, and of what else decides the result where it is not its own: photographs,
             style, seed, scale, and whether the network is left out.
+        about: where it is from and how it was loaded, for the manifest of what it refines: model (an absolute path),
+            step, style, photographs, seed, scale.
     """
 
     def __init__(
@@ -66,6 +70,11 @@ class Refiner:
             raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
         path = Path(path)
         published = read_refiner(path)
+        if seed and not published.config.style.candidates:
+            raise UserError(
+                f"{path} was trained without styles, so another seed changes nothing",
+                "leave out --seed, or train with style.candidates",
+            )
         options, data = published.config.refiner, published.config.data
         self.channels, self.size, self.step = data.channels, data.size, published.step
         self._seed, self._scale, self._dressed_only = seed, scale, False
@@ -76,6 +85,14 @@ class Refiner:
         sources = (source and Path(source) for source in (style, photographs))
         self.dresser = build_dresser(path, published, dtype, *sources)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
+        self.about = {
+            "model": os.path.abspath(path),
+            "step": self.step,
+            "style": style and os.path.abspath(style),
+            "photographs": photographs and os.path.abspath(photographs),
+            "seed": seed,
+            "scale": scale,
+        }
         self._weights, self._other_style = published.fingerprint, style is not None
         self.fingerprint = self._identify()
 
@@ -122,11 +139,7 @@ class Refiner:
             UserError: the array is of another type or shape.
         """
         pictures = np.asarray(pictures)
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != self.channels:
-            raise UserError(
-                f"a refiner takes uint8 [n, h, w, {self.channels}], got {pictures.dtype} {list(pictures.shape)}",
-                "pictures[None] adds the first axis to a single one",
-            )
+        check_pictures(pictures, self.channels)
         if not pictures.size:
             return to_signed(pictures)
         return self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
@@ -149,6 +162,50 @@ def restore_network(path: Path, published: PublishedRefiner, dtype: str):
     network = build_refiner(options, channels, dtype, seed=0)
     assign(network.variables, published.weights, path)
     return network
+
+
+def check_pictures(pictures: np.ndarray, channels: int) -> None:
+    """Checks that an array can be refined: uint8 [n, h, w, channels].
+
+    Raises:
+        UserError: it cannot; the message says what this array has instead, and what makes it right.
+    """
+    shape = pictures.shape
+    found = f"a refiner takes uint8 [n, h, w, {channels}], got {pictures.dtype} {list(shape)}"
+    colour = {1: "gray", 3: "colour"}[channels]
+    if pictures.ndim == 4 and shape[-1] == channels:
+        fix = None
+    elif pictures.ndim == 3 and shape[-1] == channels:
+        fix = "this is a single picture: pictures[None] adds the first axis"
+    elif pictures.ndim == 4 and shape[1] in (1, 3):
+        fix = "the channels stand before the sides: pictures.transpose(0, 2, 3, 1) puts them last"
+    elif shape[-1:] == (4,):
+        fix = "the fourth channel is transparency, which is not refined: pictures[..., :3] leaves it out"
+    elif shape[-1:] in ((1,), (3,)):
+        fix = f"the refiner was trained on {colour} pictures: simrefine.data.images.to_channels(pictures, {channels})"
+    else:
+        fix = f"the axes must be pictures, rows, columns and {channels} for {colour}"
+    if fix or pictures.dtype != np.uint8:
+        raise UserError(found, "; ".join(filter(None, (_how_to_uint8(pictures), fix))))
+
+
+def _how_to_uint8(pictures: np.ndarray) -> str | None:
+    """What makes gray levels of an array of another type; None where it has them."""
+    if pictures.dtype == np.uint8:
+        return None
+    if pictures.dtype.kind not in "biuf" or not pictures.size:
+        return "it must hold gray levels as numpy.uint8"
+    low, high = float(pictures.min()), float(pictures.max())
+    span = f"its values go from {low:.4g} to {high:.4g}"
+    if not np.isfinite([low, high]).all():
+        return f"{span}: it holds NaN or infinity"
+    if pictures.dtype.kind == "f" and -1 <= low < 0 and high <= 1:
+        return f"{span}: if -1 is black and 1 white, simrefine.data.images.to_uint8(pictures)"
+    if pictures.dtype.kind == "f" and low >= 0 and high <= 1:
+        return f"{span}: if 0 is black and 1 white, numpy.rint(255 * pictures).astype('uint8')"
+    if low >= 0 and high <= 255:
+        return f"{span}: if those are gray levels, numpy.rint(pictures).astype('uint8')"
+    return f"{span}: bring them to gray levels from 0 to 255 as numpy.uint8"
 
 
 def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:

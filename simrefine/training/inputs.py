@@ -9,14 +9,30 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces, read_faces
-from simrefine.data.folders import REJECTS, Listing, Reject, list_folder, write_rejects
+from simrefine.data.folders import REJECTS, Listing, Reject, check_folder, list_folder, write_rejects
 from simrefine.data.images import ImageError, read_sides
+from simrefine.data.labels import check_label_file
 from simrefine.data.points import mirror_order
 from simrefine.errors import UserError
 
 MAX_SIZED = 200  # renders of which the side is looked up
 REFERENCE_SIZE = 64  # px, to which the work of other sizes is compared
 SHOWN_REJECTS = 3
+
+
+def check_paths(config: Config) -> None:
+    """Checks that the paths of a configuration lead somewhere. It needs no backend, so the command line does it first:
+    a wrong path is named at once.
+
+    Raises:
+        UserError: a folder, the label file or the folder of masks is not given, missing or cannot be read.
+    """
+    for name, folder in _given_folders(config).items():
+        check_folder(Path(folder), f"{name} folder")
+    if config.labels.file:
+        check_label_file(Path(config.labels.file))
+    if config.parts.masks:
+        check_folder(Path(config.parts.masks), "folder of masks")
 
 
 def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> tuple[Faces, Faces]:
@@ -31,6 +47,10 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
         UserError: a folder is missing, holds too few usable pictures or is given twice; the labels fit no picture.
     """
     data = config.data
+    listings = _list_folders(config)
+    for listing in listings.values():
+        for record in listing.linked:
+            say(f"  not followed: {record.path} is a linked folder; link its pictures, or name the folder it leads to")
     faces = {
         name: read_faces(
             Path(getattr(data, name)),
@@ -41,7 +61,7 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
             records=listing.pictures,
             partly=True,
         )
-        for name, listing in _list_folders(config).items()
+        for name, listing in listings.items()
     }
     for name, pile in faces.items():
         say(f"{name:<11} {pile.folder}: {len(pile)} pictures, {len(pile.rejects)} rejected")
@@ -98,11 +118,16 @@ def spread(length: int, count: int) -> np.ndarray:
     return np.linspace(0, length - 1, min(count, length)).astype(int)
 
 
-def _list_folders(config: Config) -> dict[str, Listing]:
+def _given_folders(config: Config) -> dict[str, str]:
     folders = {"synthetic": config.data.synthetic, "real": config.data.real}
     for name, folder in folders.items():
         if not folder:
             raise UserError(f"no {name} folder is given", f"add --{name} DIR")
+    return folders
+
+
+def _list_folders(config: Config) -> dict[str, Listing]:
+    folders = _given_folders(config)
     listings = {
         name: list_folder(Path(folder), config.data.exclude, what=f"{name} folder") for name, folder in folders.items()
     }

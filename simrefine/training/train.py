@@ -1,7 +1,7 @@
 """Training, from two folders of faces to a published refiner: the loop, readable from top to bottom.
 
-In goes a Config; out comes a run folder with config.toml, environment.json, log.txt, metrics.jsonl, tensorboard/,
-checkpoints/ and refiner/. The steps themselves are in methods/.
+In goes a Config; out comes a run folder with config.toml, environment.json, data.png, log.txt, metrics.jsonl,
+tensorboard/, checkpoints/ and refiner/. The steps themselves are in methods/.
 """
 
 import json
@@ -21,6 +21,7 @@ from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
 from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import save_checkpoint
+from simrefine.training.data_check import SHEET, check_data, write_sheet
 from simrefine.training.dressing import prepare_dressing
 from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
@@ -51,7 +52,8 @@ def train(
         run: the run folder; None = the next free number under runs/.
         resume: continue `run` from its newest whole checkpoint. On a CPU and with the same `training.steps` the
             result equals, bit for bit, that of a run that was never stopped.
-        dry_run: read the folders and report what would be done, then stop.
+        dry_run: read the folders, report what would be done, write the faces of data.png beside where the run would be,
+            then stop.
         quiet: print nothing; log.txt still says everything.
 
     Raises:
@@ -67,13 +69,14 @@ def train(
         console.print(message, markup=False, highlight=False, soft_wrap=True)
         opening.append(message)
 
-    say(f"run folder  {run}{'  (dry run: nothing is written)' if dry_run else ''}")
+    say(f"run folder  {run}{'  (dry run: it is not made)' if dry_run else ''}")
     say(f"device      {backend.describe_device()}, {dtype}")
     config = resolve_size(config, run if resume else None, say)
     for line in config.to_lines():
         say(f"  {line}")
     if dry_run:
-        read_piles(config, None, say)
+        beside = run.with_name(f"{run.name}-{SHEET}")
+        write_sheet(beside, check_data(config, *read_piles(config, None, say), say), say)
         return Result(run, 0, 0)
 
     # All that can be refused is refused before the run folder is made.
@@ -81,11 +84,14 @@ def train(
     first, total = checkpoint.step if checkpoint else 0, config.training.all_steps
     if first >= total:
         raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
-    synthetic, real, held_out = _hold_out(config, run, *read_piles(config, run, say), resume, say)
+    piles = read_piles(config, run, say)
+    faces = check_data(config, *piles, say)
+    synthetic, real, held_out = _hold_out(config, run, *piles, resume, say)
 
     with locked(run), reporting_disk_faults(run):
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
+        write_sheet(run / SHEET, faces, say)
         dressing = prepare_dressing(config, synthetic, real, dtype, say, checkpoint and checkpoint.arrays)
         inputs = Inputs(synthetic.pile, real.pile, synthetic.points, dressing.dresser)
         frozen = freeze_networks(config, inputs, dressing.parser, dtype, say, resumed=bool(checkpoint))

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import threading
+from importlib.metadata import version
 from pathlib import PurePosixPath
 
 import cv2
@@ -27,6 +28,7 @@ class Brighter:
     def __init__(self, channels=3, fingerprint="f" * 64, fail_at=None, fault=RuntimeError):
         self.channels, self.fingerprint, self.size = channels, fingerprint, 64
         self.shapes, self._fail_at, self._fault = [], fail_at, fault
+        self.about = {"model": "/runs/001", "step": 4, "style": None, "photographs": None, "seed": 0, "scale": "own"}
 
     def __call__(self, images):
         assert images.dtype == np.uint8
@@ -114,13 +116,14 @@ def test_the_format_is_kept(tmp_path, out, name):
 
 
 def test_equal_stems_do_not_collide(tmp_path, out):
-    for seed, name in enumerate(["a.png", "a.bmp", "a.webp", "a.jpg"]):
+    for seed, name in enumerate(["a.png", "a.bmp", "a.webp", "a.jpg", "a.png.png", "a.bmp.png"]):
         put(tmp_path / "in" / name, picture(seed=seed))
     summary = refine_folder(Brighter(), tmp_path / "in", out, compare=True)
-    assert summary.written == 4
-    for name in ("a.png", "a.bmp", "a.webp"):
+    assert summary.written == 6
+    comparisons = {name: name for name in ("a.png", "a.png.png", "a.bmp.png")}
+    for name, compared in (comparisons | {"a.bmp": "a.bmp.png.png", "a.webp": "a.webp.png"}).items():
         np.testing.assert_array_equal(pixels_of(out / name), pixels_of(tmp_path / "in" / name) + 10)
-        np.testing.assert_array_equal(pixels_of(out / "_compare" / f"{name}.png")[:, 24:], pixels_of(out / name))
+        np.testing.assert_array_equal(pixels_of(out / "_compare" / compared)[:, 24:], pixels_of(out / name))
 
 
 def test_any_name_is_kept(tmp_path, out):
@@ -134,7 +137,7 @@ def test_any_name_is_kept(tmp_path, out):
 
 
 def test_a_name_too_long_for_its_comparison_stops_nothing_else(tmp_path, out):
-    long = put(tmp_path / "in" / ("n" * 251 + ".png")).name
+    long = put(tmp_path / "in" / ("n" * 251 + ".bmp")).name
     put(tmp_path / "in" / "z.png")
     summary = refine_folder(Brighter(), tmp_path / "in", out, compare=True)
     assert (summary.written, summary.rejected) == (1, 1)
@@ -264,9 +267,9 @@ def test_a_tiff_is_rejected_by_name_and_not_carried_along_raw(renders, out):
 def test_a_rerun_with_compare_adds_the_missing_comparisons(renders, out):
     refine_folder(Brighter(), renders, out)
     assert refine_folder(Brighter(), renders, out, compare=True).written == 3
-    (out / "_compare" / "a.png.png").unlink()
+    (out / "_compare" / "a.png").unlink()
     assert refine_folder(Brighter(), renders, out, compare=True).written == 1
-    assert (out / "_compare" / "a.png.png").exists()
+    assert (out / "_compare" / "a.png").exists()
 
 
 def test_a_changed_label_is_copied_again(renders, out):
@@ -351,12 +354,74 @@ def test_results_of_two_refiners_or_strengths_are_never_mixed(renders, out, chan
     refine_folder(Brighter(), renders, out)
     (out / "a.png").unlink()
     options = {"refiner": Brighter(), **change}
-    with pytest.raises(UserError, match=r"another refiner or strength.*--out.*--overwrite"):
+    with pytest.raises(UserError, match=r"another (refiner|strength).*--out.*--overwrite"):
         refine_folder(folder=renders, out=out, **options)
     assert not (out / "a.png").exists()
     summary = refine_folder(folder=renders, out=out, overwrite=True, **options)
     assert (summary.skipped, summary.written) == (0, 3)
     assert refine_folder(folder=renders, out=out, **options).skipped == 3
+
+
+def test_the_manifest_says_what_pictures_are_of(renders, out):
+    refine_folder(Brighter(), renders, out, strength=0.5)
+    manifest = json.loads((out / MANIFEST).read_text())
+    assert manifest.items() >= {**Brighter().about, "strength": 0.5, "refiner": "f" * 64}.items()
+    assert manifest["simrefine"] == version("simrefine")
+
+
+@pytest.mark.parametrize(
+    ("key", "now", "said"),
+    [("seed", 3, r"another seed \(0, now 3\)"), ("step", 8, r"another step \(4, now 8\)"), ("style", "/a", "style")],
+)
+def test_what_differs_from_what_is_there_is_named(renders, out, key, now, said):
+    refine_folder(Brighter(), renders, out)
+    other = Brighter(fingerprint="0" * 64)
+    other.about = other.about | {key: now}
+    with pytest.raises(UserError, match=said):
+        refine_folder(other, renders, out)
+
+
+def test_single_pictures_are_refined_by_their_names_and_nothing_beside_them(renders, out):
+    assert refine_folder(Brighter(), renders / "a.png", out / "one").written == 1
+    assert tree(out / "one") == sorted(["a.png", MANIFEST, REJECTS])
+    assert refine_folder(Brighter(), [renders / "a.png", renders / "sub" / "deep" / "b.bmp"], out / "two").written == 2
+    assert {"a.png", "b.bmp"} <= set(tree(out / "two"))
+    np.testing.assert_array_equal(pixels_of(out / "two" / "a.png"), pixels_of(renders / "a.png") + 10)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.png", "sub/a.png"], "have one name"),
+        (["a.png", "sub"], "sub is a folder"),
+        (["labels.json"], "labels.json is no picture"),
+        (["a.png", "c.png"], "c.png does not exist"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(renders, out, names, message):
+    with pytest.raises(UserError, match=message):
+        refine_folder(Brighter(), [renders / name for name in names], out)
+    assert not out.exists()
+
+
+def test_a_single_picture_is_not_overwritten(renders):
+    with pytest.raises(UserError, match="is the input folder"):
+        refine_folder(Brighter(), renders / "a.png", renders, overwrite=True)
+
+
+def test_a_linked_folder_that_is_not_followed_is_named(renders, out, tmp_path):
+    put(tmp_path / "elsewhere" / "c.png")
+    (renders / "sub" / "linked").symlink_to(tmp_path / "elsewhere")
+    summary = refine_folder(Brighter(), renders, out)
+    assert (summary.written, summary.rejected, summary.linked) == (3, 0, 1)
+    assert "not followed" in rejects_in(out)["sub/linked"]
+
+
+def test_the_same_weights_in_another_place_and_version_go_on(renders, out):
+    refine_folder(Brighter(), renders, out)
+    manifest = json.loads((out / MANIFEST).read_text())
+    (out / MANIFEST).write_text(json.dumps(manifest | {"model": "/elsewhere", "simrefine": "0.0.1"}))
+    assert refine_folder(Brighter(), renders, out).skipped == 3
 
 
 def test_an_overwrite_that_stops_midway_leaves_nothing_of_the_first_refiner(renders, out):
@@ -370,7 +435,7 @@ def test_an_overwrite_without_compare_leaves_no_stale_comparison(renders, out):
     refine_folder(Brighter(), renders, out, compare=True)
     refine_folder(Brighter(), renders, out, strength=0, overwrite=True)
     assert refine_folder(Brighter(), renders, out, strength=0, compare=True).written == 3
-    beside = pixels_of(out / "_compare" / "a.png.png")
+    beside = pixels_of(out / "_compare" / "a.png")
     np.testing.assert_array_equal(beside[:, :24], beside[:, 24:])
 
 

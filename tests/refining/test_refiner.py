@@ -104,7 +104,7 @@ def test_pictures_of_two_scales_are_not_mixed_in_one_folder(run, tmp_path):
     done = CliRunner().invoke(main, command)
     assert done.exit_code == EXIT_OK and "its change was scaled" in " ".join(done.output.split()), done.output
     done = CliRunner().invoke(main, [*command, "--scale", "own"])
-    assert done.exit_code == EXIT_USER_ERROR and "another refiner" in done.output
+    assert done.exit_code == EXIT_USER_ERROR and "another scale (training, now own)" in done.output
     done = CliRunner().invoke(main, [*command, "--scale", "own", "--overwrite"])
     assert done.exit_code == EXIT_OK and "scaled" not in done.output
 

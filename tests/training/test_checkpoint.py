@@ -1,5 +1,6 @@
 """A checkpoint is whole or absent, whatever happens to the process or the file."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -85,3 +86,12 @@ def test_a_full_disk_is_a_clear_error_and_the_older_checkpoint_stays(tmp_path, m
     with pytest.raises(UserError, match="No space left on device.*free some space"):
         save_checkpoint(tmp_path, 2, ARRAYS, keep=1)
     assert names(tmp_path) == ["step-0000001"] and newest_checkpoint(tmp_path)[0].step == 1
+
+
+def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o022)
+    try:
+        saved = save_checkpoint(tmp_path, 1, {"a": np.zeros(3)}, keep=1)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in saved.iterdir()} == {0o644}

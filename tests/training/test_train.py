@@ -57,6 +57,7 @@ def test_a_run_folder_is_complete(finished):
     assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
         "config.toml",
         "environment.json",
+        "data.png",
         "log.txt",
         "metrics.jsonl",
         "tensorboard",
@@ -325,11 +326,12 @@ def test_a_dry_run_says_the_number_of_an_automatic_size(piles, tmp_path, capsys)
     assert "size        16 px: the renders' own side" in said and "size = 16," in said
 
 
-def test_a_dry_run_reports_and_writes_nothing(piles, tmp_path, capsys):
+def test_a_dry_run_reports_shows_the_faces_and_makes_no_run(piles, tmp_path, capsys):
     train(tiny(piles), tmp_path / "run", dry_run=True)
     said = capsys.readouterr().out
     assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation] l1 = 0.2" in said and "CPU" in said
     assert not (tmp_path / "run").exists()
+    assert str(tmp_path / "run-data.png") in said and (tmp_path / "run-data.png").exists()
 
 
 @pytest.mark.parametrize(

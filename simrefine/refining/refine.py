@@ -1,0 +1,40 @@
+"""A run folder and a folder of renders in, a folder of refined faces out: loading and refining in one call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simrefine.refining.folder import Summary, refine_folder
+from simrefine.refining.refiner import TRAINING, load
+
+
+def refine(
+    folder: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    model: Path | str,
+    precision: str = "float32",
+    style: Path | str | None = None,
+    photographs: Path | str | None = None,
+    seed: int = 0,
+    scale: str = TRAINING,
+    **options: Any,
+) -> Summary:
+    """Refines every picture below `folder`, or single pictures, into `out`, as `simrefine refine` does.
+
+    Args:
+        folder: rendered faces, read recursively; or pictures.
+        out: gets the same tree, names, formats and labels.
+        model: the run folder of a training.
+        precision, style, photographs, seed, scale: how the model is loaded, see `simrefine.load`.
+        options: exclude, copy, strength, compare, overwrite, batch_size, threads, progress: see
+            `simrefine.refining.folder.refine_folder`.
+
+    Returns:
+        What became of the pictures: how many were found, written, skipped and rejected, and why.
+
+    Raises:
+        UserError: see `simrefine.load` and `refine_folder`.
+    """
+    refiner = load(model, precision, style=style, photographs=photographs, seed=seed, scale=scale)
+    return refine_folder(refiner, folder, Path(out), **options)
