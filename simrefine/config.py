@@ -159,7 +159,7 @@ class RegularisationOptions:
         low=0,
     )
     tint: float = option(
-        50.0,
+        300.0,
         "squares of the change of colour within the head, and of light over 25/64 of the side: of complexion; where "
         "parts are known",
         low=0,
@@ -213,7 +213,7 @@ class OptimizerOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    steps: int = option(1000, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
+    steps: int = option(800, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
     batch_size: int = option(32, "pictures per update", low=2, high=4096)
     refiner_updates: int = option(1, "K_g: refiner updates a step", low=1, high=100)
     discriminator_updates: int = option(1, "K_d: discriminator updates a step", low=1, high=100)

@@ -22,8 +22,8 @@ FOLLOWERS = tuple(PARTS.index(part) for part in ("brows", "eyes", "mouth"))
 FEWEST = 0.002  # share of a picture that a part must cover for its statistics to mean something
 RANGE, SKIN_RANGE = 1.5, 3.0  # standard deviations from its mean within which a part's colours lie; skin has highlights
 STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse drawn together
-NEAR = 0.05  # share of the photographs that count as near in complexion and hair
-HAIR_WEIGHT = 0.5  # of a difference of hair beside one of skin: dark hair that turns blond is no cap, but a bald head
+NEAR = 0.03  # share of the photographs that count as near in complexion and hair
+HAIR_WEIGHT = 0.25  # of a difference of hair beside one of skin: dark hair that turns blond is no cap, but a bald head
 FEWEST_NEAR = 8  # of them, where the share would be less: one photograph must not dress everyone
 FACE = tuple(PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth"))
 
