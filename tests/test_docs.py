@@ -20,7 +20,7 @@ LONGEST_README = 150  # lines
 FOREIGN_FLAGS = {"--samples_per_plugin"}  # of TensorBoard
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:python -m )?simrefine (?P<name>[a-z]+)\b(?P<rest>[^`|>;#]*)")
-OPTION = re.compile(rf"(?<![\w/])(?:{'|'.join(SECTIONS)})\.(?!(?:py|json|toml|onnx|tflite)\b)[a-z_0-9]+\b")
+OPTION = re.compile(rf"(?<![\w/])(?:{'|'.join(SECTIONS)})\.(?!(?:py|json|toml|png|onnx|tflite)\b)[a-z_0-9]+\b")
 FLAG = re.compile(r"`(--[a-z][a-z_-]+)")
 
 
