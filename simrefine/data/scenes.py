@@ -20,6 +20,7 @@ FADE = 1.5 / 64  # standard deviation of the passage from a photograph to what i
 SEAM = 0.5 / 64  # standard deviation of the seam's width, in shares of the side
 MIXED = 1 / 96  # how far inside an outline a pixel may still have what is outside in it, in shares of the side
 SOLID = 0.97  # share of a pixel from which on it shows one thing alone, and has no other colour in it
+LENS = 0.5  # px, standard deviation by which an outline is soft in a photograph of any size
 OUTLINE = 16  # px, side of the outlines that are held against each other
 
 
@@ -131,8 +132,9 @@ def _eroded(share: np.ndarray) -> np.ndarray:
 
 def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """Pictures before others, by their share of each pixel. The parser's doubt at an outline is wider than the outline
-    is soft, most of all where its maps were enlarged."""
+    is soft, most of all where its maps were enlarged; cut sharp, it would be all steps, which no lens draws."""
     cut = np.clip((share - 0.5) * (1 + share.shape[1] / 64) + 0.5, 0, 1)
+    cut = np.stack([cv2.GaussianBlur(one, (0, 0), LENS) for one in cut[..., 0]])[..., None]
     return cut * before + (1 - cut) * behind
 
 

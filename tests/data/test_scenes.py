@@ -23,7 +23,7 @@ def test_the_head_stands_in_the_room_and_no_rim_of_the_old_one_comes_along():
     dark = np.full((1, SIZE, SIZE, 3), 13, np.uint8)
     placed = place(picture, soft, Scenes(dark, dark, np.ones((1, SIZE, SIZE, 1), bool)))
     assert placed[0, :3] == pytest.approx(-0.9, abs=0.01)
-    assert placed[0, 15:25, 13:19] == pytest.approx(picture[0, 15:25, 13:19])
+    assert placed[0, 15:25, 13:19] == pytest.approx(picture[0, 15:25, 13:19], abs=0.005)
     assert placed[0, 18:24].max() < picture[0, 18:24, 12:20].max() + 0.15  # the white of the old room is gone
 
 
