@@ -111,6 +111,14 @@ def read_refiner(path: Path) -> PublishedRefiner:
     )
 
 
+def is_published(folder: Path, step: int) -> bool:
+    """Whether `folder` holds a whole refiner of step `step` or of a later one."""
+    try:
+        return read_refiner(folder).step >= step
+    except UserError:
+        return False
+
+
 def _from_format_2(about: Mapping[str, Any]) -> dict[str, Any]:
     """Format 2 had the options beside everything else, and only refiners."""
     data = {"size": about["size"], "channels": about["channels"]}

@@ -28,7 +28,7 @@ from simrefine.training.held_out import SCORE, HeldOut, split_off
 from simrefine.training.inputs import read_piles, resolve_size, spread
 from simrefine.training.interruption import Interruption
 from simrefine.training.monitor import Monitor
-from simrefine.training.published import write_published
+from simrefine.training.published import is_published, write_published
 from simrefine.training.run_folder import checkpoint_to_resume, claim, describe_environment, locked, next_run
 
 
@@ -79,7 +79,7 @@ def train(
     # All that can be refused is refused before the run folder is made.
     checkpoint = checkpoint_to_resume(run, config, say) if resume else claim(run)
     first, total = checkpoint.step if checkpoint else 0, config.training.all_steps
-    if first >= total:
+    if first >= total and is_published(run / "refiner", first):
         raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
     synthetic, real, held_out = _hold_out(config, run, *read_piles(config, run, say), resume, say)
 
@@ -123,12 +123,16 @@ def _run_steps(
     first, total = steps.start, steps.stop
     if first:
         monitor.say(f"continuing at step {first}")
+        if not is_published(run / "refiner", first):  # an earlier process ended between its checkpoint and this
+            write_published(run / "refiner", method.publish(), first)
+            monitor.say(f"published the refiner of step {first}, which was missing")
     elif held_out:
         held_out.look_at_unrefined(method, monitor)
     synthetic, real = (to_signed(pile[spread(len(pile), config.monitor.faces)]) for pile in inputs[:2])
     batches = Prefetcher(method.batch, steps)
-    monitor.say("compiling the training step (the first one takes a while)")
-    saved = first
+    if steps:
+        monitor.say("compiling the training step (the first one takes a while)")
+    saved = done = first
     with Interruption() as interruption:
         for step, batch in zip(steps, batches, strict=True):
             numbers = method.step(batch, step)

@@ -383,6 +383,29 @@ def test_a_run_resumes_only_as_itself(finished, change, message):
         train(tiny(piles, **phases, **change), run, resume=True, quiet=True)
 
 
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_resumed_run_publishes_what_a_full_disk_or_a_kill_kept_from_being_published(
+    piles, tmp_path, monkeypatch, more
+):
+    run = tmp_path / "run"
+
+    def full(*_):
+        raise UserError("cannot write: No space left on device", "free some space")
+
+    monkeypatch.setattr("simrefine.training.train.write_published", full)
+    with pytest.raises(UserError, match="No space left"):
+        train(tiny(piles), run, quiet=True)
+    monkeypatch.undo()
+    assert not (run / "refiner").exists()
+    assert train(tiny(piles, training__steps=4 + more), run, resume=True, quiet=True).step == 4 + more
+    published, checkpoint = read_refiner(run), newest_checkpoint(run / "checkpoints")[0]
+    assert published.step == checkpoint.step == 4 + more
+    average = [value for name, value in sorted(checkpoint.arrays.items()) if name.startswith("average/")]
+    for value, wanted in zip(published.weights, average, strict=True):
+        np.testing.assert_array_equal(value, wanted)
+    assert "published the refiner of step 4" in (run / "log.txt").read_text()
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(finished, tmp_path):
     run, piles = finished
     shutil.copytree(run, tmp_path / "run")
