@@ -80,7 +80,7 @@ def publishing_folder(path: Path) -> Iterator[Path]:
     """Gives a temporary folder to fill; on leaving without an error it appears as `path`, replacing what was there.
 
     A folder cannot replace a full one in a single rename, so the old one is moved aside first; a kill between
-    the two renames leaves `path` absent and the old content under a temporary name that `restore_folder` finds.
+    the two renames leaves `path` absent and the old content under a temporary name, where `standing_folder` finds it.
 
     Raises:
         UserError: see `reporting_disk_faults`.
@@ -94,7 +94,7 @@ def publishing_folder(path: Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 _flush(file)
             _flush(temporary)
-            restore_folder(path)
+            _restore_folder(path)
             if path.exists():
                 os.replace(path, aside)
             os.replace(temporary, path)
@@ -104,7 +104,14 @@ def publishing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def restore_folder(path: Path) -> None:
+def standing_folder(path: Path) -> Path:
+    """Where a reader finds what `publishing_folder` last made of `path`: there, or under the name where a kill
+    left it. It moves nothing, because the writer may be alive and between its two renames."""
+    aside = _aside(path)
+    return aside if not path.exists() and aside.exists() else path
+
+
+def _restore_folder(path: Path) -> None:
     """Finishes what a kill inside `publishing_folder` interrupted: the old folder comes back if no new one is there."""
     aside = _aside(path)
     if aside.exists():
@@ -117,11 +124,11 @@ def restore_folder(path: Path) -> None:
 def _temporary_name(path: Path) -> Path:
     """A hidden sibling of `path`, on the same disk. One writer per path, so the name needs no random part;
     a digest stands for the name, because a name may already have all of the 255 bytes that a disk allows."""
-    return path.with_name(TEMPORARY_PREFIX + _digest(path))
+    return path.parent / (TEMPORARY_PREFIX + _digest(path))
 
 
 def _aside(path: Path) -> Path:
-    return path.with_name(".simrefine-old-" + _digest(path))
+    return path.parent / (".simrefine-old-" + _digest(path))
 
 
 def _digest(path: Path) -> str:

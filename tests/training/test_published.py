@@ -4,24 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from tiny import tiny_config
+from tiny import published
 
 from simrefine.data.dressing import STYLES
 from simrefine.errors import UserError
-from simrefine.methods.method import Published
 from simrefine.training.published import read_refiner, write_published
-
-
-def published(weights, styles, kind="refiner", **options):
-    config = tiny_config(**options)
-    sections = {
-        "data": {"size": config.data.size, "channels": config.data.channels},
-        "refiner": vars(config.refiner),
-        "style": vars(config.style),
-        "parts": {"candidates": config.parts.candidates, "scene": False},
-    }
-    arrays = {f"{index:03d}": value for index, value in enumerate(weights)}
-    return Published(kind, sections, arrays | {STYLES: styles})
 
 
 def test_a_published_refiner_says_what_it_is(tmp_path):
