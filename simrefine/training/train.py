@@ -142,10 +142,15 @@ def _run_steps(
             last = done == total or interruption.signal is not None
             if done % config.monitor.images_every == 0 or last or step == first:
                 monitor.pictures(done, real, method.inspect(synthetic, real))
-            if held_out and (done % config.evaluation.every == 0 or last):
+            looks = held_out and (done % config.evaluation.every == 0 or last)
+            saves = done % config.monitor.checkpoint_every == 0 or last
+            if looks or saves:
+                state = method.state()
+                stop_on_nan(state, step, run, saved)  # a loss tells of it one step later, and perhaps there is none
+            if looks:
                 held_out.look(method, done, monitor)
-            if done % config.monitor.checkpoint_every == 0 or last:
-                save_checkpoint(run / "checkpoints", done, method.state(), config.monitor.keep_checkpoints)
+            if saves:
+                save_checkpoint(run / "checkpoints", done, state, config.monitor.keep_checkpoints)
                 write_published(run / "refiner", method.publish(), done)
                 saved = done
             if last:

@@ -62,6 +62,14 @@ def test_a_refiner_that_cannot_be_trusted_is_refused(tmp_path, change, message):
         read_refiner(tmp_path)
 
 
+def test_a_refiner_whose_weights_are_no_numbers_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:  # a simrefine that did not look wrote it
+        older.setattr("simrefine.arrays.non_finite", lambda _: "")
+        write_published(tmp_path / "refiner", published([np.full(3, np.nan)], np.zeros((1, 4, 3))), 7)
+    with pytest.raises(UserError, match="training that diverged: 000 is not finite"):
+        read_refiner(tmp_path)
+
+
 def test_a_folder_without_a_refiner_is_named(tmp_path):
     with pytest.raises(UserError, match="holds no refiner"):
         read_refiner(tmp_path)

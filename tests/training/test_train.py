@@ -254,6 +254,28 @@ def larger_piles(tmp_path):
     }
 
 
+@pytest.mark.parametrize("poisoned_step", [5, 9])  # before a look at held-out faces, and the last one
+def test_weights_that_become_nan_are_not_saved_and_the_run_is_not_done(
+    larger_piles, tmp_path, monkeypatch, poisoned_step
+):
+    take_step = SimGAN.step
+
+    def poisoned(self, batch, step):
+        numbers = take_step(self, batch, step)
+        if step == poisoned_step:
+            variable = next(iter(self._variables().values()))
+            variable.assign(np.full(variable.shape, np.nan))
+        return numbers
+
+    monkeypatch.setattr(SimGAN, "step", poisoned)
+    options = EVALUATING | {"training__steps": 10, "evaluation__every": 6, "monitor__checkpoint_every": 4}
+    with pytest.raises(UserError, match=f"diverged at step {poisoned_step + 1}: .* is not a finite number") as error:
+        train(tiny(larger_piles, **options), tmp_path / "run", quiet=True)
+    assert error.value.exit_code == EXIT_DIVERGED
+    kept, damaged = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert not damaged and kept.step == poisoned_step - 1
+
+
 def test_held_out_faces_are_measured_and_the_best_refiner_is_kept_by_the_rule(larger_piles, tmp_path):
     run = tmp_path / "run"
     train(tiny(larger_piles, **EVALUATING), run, quiet=True)
