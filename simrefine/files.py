@@ -44,6 +44,18 @@ def reporting_disk_faults(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {os.strerror(error.errno)}", fixes[error.errno]) from error
 
 
+def check_name(what: str, name: str) -> None:
+    """Refuses a name of bytes that are no UTF-8: neither a configuration nor TensorBoard can hold it.
+
+    Raises:
+        UserError: `what`, such as "run folder", has such a name.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{what} {os.fsencode(name)!r} has a name that is not UTF-8", "rename it") from None
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, making its folder: complete or not at all.
 
@@ -119,6 +131,16 @@ def _restore_folder(path: Path) -> None:
             shutil.rmtree(aside)
         else:
             os.replace(aside, path)
+
+
+def drop(stream) -> None:
+    """Sends what `stream` still holds nowhere: the interpreter would stumble over it when it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except OSError:  # no stream of the operating system's
+        pass
 
 
 def _temporary_name(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Options: four layers, one check, and messages that name the way out."""
 
 import dataclasses
+import os
 
 import pytest
 
@@ -99,3 +100,9 @@ def test_an_automatic_size_is_the_renders_own_within_the_budget_and_fits_the_net
 def test_a_resnet_of_no_stated_width_is_the_papers():
     options = load(values={"refiner.name": "resnet"}).refiner
     assert (options.width, options.blocks) == (64, 4)
+
+
+@pytest.mark.parametrize("key", ["data.synthetic", "data.exclude", "labels.file"])
+def test_names_that_no_configuration_file_can_hold_are_refused(key):
+    with pytest.raises(UserError, match=f"{key} .*not UTF-8"):
+        load(values={key: os.fsdecode(b"faces/\xff")})
