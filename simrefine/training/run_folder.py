@@ -1,8 +1,9 @@
 """The folder of a run: who may write there, what it says about its surroundings, and where it goes on from."""
 
+import json
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def checkpoint_to_resume(run: Path, config: Config, say: Callable[[str], None]) 
     if damaged:
         say(f"falling back to {checkpoint.path}")
     return checkpoint
+
+
+def read_metrics(file: Path) -> list[dict]:
+    """The lines of a metrics.jsonl, without those that a kill or a power cut left torn."""
+    lines = []
+    for line in file.read_bytes().splitlines():
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "step" in entry:
+                lines.append(entry)
+    return lines
 
 
 def describe_environment(dtype: str) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ from simrefine.config import Config
 from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
-from simrefine.files import reporting_disk_faults, write_file
+from simrefine.files import check_name, reporting_disk_faults, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
 from simrefine.threads import Prefetcher
@@ -26,8 +26,9 @@ from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
 from simrefine.training.inputs import read_piles, resolve_size, spread
-from simrefine.training.interruption import Interruption
+from simrefine.training.interruption import OUTPUT_CLOSED, Interruption
 from simrefine.training.monitor import Monitor
+from simrefine.training.output import Output
 from simrefine.training.published import is_published, write_published
 from simrefine.training.run_folder import checkpoint_to_resume, claim, describe_environment, locked, next_run
 
@@ -38,7 +39,7 @@ class Result:
 
     run: Path
     step: int  # steps done, over all its processes
-    exit_code: int  # 0, or EXIT_INTERRUPTED / EXIT_TERMINATED when a signal ended it early
+    exit_code: int  # 0, or that of what ended it early, see errors.py
 
 
 def train(
@@ -58,8 +59,9 @@ def train(
         UserError: a folder is missing, holds too few usable pictures or is given twice; the run folder is taken,
             in use or of another configuration; a loss became NaN (exit code EXIT_DIVERGED); the disk is full.
     """
-    console, opening = Console(quiet=quiet), []
+    console, opening = Console(file=Output(), quiet=quiet), []
     run = Path(run) if run else next_run()
+    check_name("run folder", str(run))
     backend.use_device()
     dtype = backend.resolve_precision(config.training.precision)
 
@@ -139,6 +141,8 @@ def _run_steps(
             stop_on_nan(numbers, step, run, saved)
             done = step + 1
             monitor.step(step, numbers, batches.seconds_waited)
+            if monitor.unheard:
+                interruption.ask(OUTPUT_CLOSED)
             last = done == total or interruption.signal is not None
             if done % config.monitor.images_every == 0 or last or step == first:
                 monitor.pictures(done, real, method.inspect(synthetic, real))

@@ -1,11 +1,12 @@
-"""What a run says about its surroundings is read without running anything of theirs."""
+"""A run reads its surroundings without running anything of theirs, and its own files also where they are torn."""
 
 import json
 import subprocess
 
 import pytest
 
-from simrefine.training.run_folder import describe_environment, git_commit
+from simrefine.training.monitor import _forget_lines_from
+from simrefine.training.run_folder import describe_environment, git_commit, read_metrics
 
 
 def git(folder, *arguments):
@@ -56,3 +57,15 @@ def test_without_a_checkout_there_is_no_commit(tmp_path):
     assert git_commit(tmp_path) is None
     (tmp_path / ".git").write_bytes(b"\xff")
     assert git_commit(tmp_path) is None
+
+
+def test_torn_lines_of_the_metrics_are_left_out(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n{"step": 2, "lo\n12\n\xff\x00\n{"step": 3}\n{"st')
+    assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 1}, {"step": 3}]
+
+
+def test_a_run_whose_last_line_of_metrics_is_torn_goes_on(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_bytes(b'{"step": 1, "loss": 0.25}\n{"step": 2}\n{"step": 3, "lo\n')
+    _forget_lines_from(file, 1)
+    assert file.read_text() == '{"step": 1, "loss": 0.25}\n'
