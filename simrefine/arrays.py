@@ -1,5 +1,5 @@
 """A folder of numbers: our own JSON beside a safetensors file, so that loading one cannot run code. It is complete or
-absent, and damage is noticed.
+absent, and damage is noticed, as are values that are no numbers.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from simrefine.errors import UserError
+from simrefine.errors import EXIT_DIVERGED, UserError
 from simrefine.files import publishing_folder
 
 
@@ -25,8 +25,14 @@ def write_arrays(
         about: "format", a whole number, and whatever else JSON can hold.
 
     Raises:
-        UserError: the disk is full or cannot be written.
+        UserError: the disk is full or cannot be written; a value is not finite, exit code EXIT_DIVERGED.
     """
+    if bad := non_finite(arrays):
+        raise UserError(
+            f"{folder} is not written: {bad} is not finite",
+            "the training diverged: lower the learning rates, or refiner.bound",
+            exit_code=EXIT_DIVERGED,
+        )
     with publishing_folder(folder) as temporary:
         file = temporary / f"{arrays_name}.safetensors"
         try:
@@ -51,7 +57,8 @@ def read_arrays(
         formats: those that can be read.
 
     Raises:
-        UserError: the files are missing or damaged, or of a format that this simrefine does not read.
+        UserError: the files are missing or damaged, hold a value that is not finite, or are of a format that this
+            simrefine does not read.
     """
     about_file, arrays_file = folder / f"{about_name}.json", folder / f"{arrays_name}.safetensors"
     try:
@@ -59,9 +66,18 @@ def read_arrays(
         _check_format(about_file, about["format"], formats)
         if hashlib.sha256(arrays_file.read_bytes()).hexdigest() != about["sha256"]:
             raise UserError(f"{arrays_file} is damaged: its SHA-256 is not the one in {about_file.name}")
-        return about, load_file(arrays_file)
+        arrays = load_file(arrays_file)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder} is damaged or incomplete: {error}") from error
+    if bad := non_finite(arrays):
+        raise UserError(f"{arrays_file} is of a training that diverged: {bad} is not finite", "use an older one")
+    return about, arrays
+
+
+def non_finite(values: Mapping[str, Any]) -> str:
+    """The names of the numbers and arrays that hold a NaN or an infinity, the first three of them; "" if none does."""
+    bad = [name for name, value in values.items() if not np.isfinite(value).all()]
+    return ", ".join(bad[:3]) + ", ..." * (len(bad) > 3)
 
 
 def _check_format(file: Path, found: Any, formats: range) -> None:

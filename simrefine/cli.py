@@ -15,7 +15,8 @@ import click
 from simrefine import __version__
 from simrefine.catalogue import EXPORTS
 from simrefine.config import ANNOTATIONS, Config, describe_options, help_of, template
-from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, UserError
+from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OUTPUT_CLOSED, UserError
+from simrefine.files import drop
 
 SHOWN_REJECTS = 3
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -23,6 +24,10 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 class Reporting:
     """Prints a UserError as one message, without a traceback."""
+
+    def main(self, *arguments, **options):
+        open_standard_streams()
+        return super().main(*arguments, **options)
 
     def invoke(self, context: click.Context):
         try:
@@ -33,6 +38,21 @@ class Reporting:
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             context.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:  # of `| head`: there is nobody left to tell
+            for stream in (sys.stdout, sys.stderr):
+                drop(stream)
+            context.exit(EXIT_OUTPUT_CLOSED)
+
+
+def open_standard_streams() -> None:
+    """Opens what the program was started without (`2>&-`) to nowhere. Else writing to it would fail, and the next file
+    to be opened would get its number, and the messages of libraries."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 class Group(Reporting, click.Group):
@@ -128,7 +148,12 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     start_backend()
     from simrefine.training.train import train
 
-    context.exit(train(config, run, resume=resume, dry_run=dry_run).exit_code)
+    result = train(config, run, resume=resume, dry_run=dry_run)
+    if result.exit_code == EXIT_OUTPUT_CLOSED:
+        click.echo(
+            f"stopped at step {result.step}: the output was closed; everything is saved in {result.run}", err=True
+        )
+    context.exit(result.exit_code)
 
 
 @main.command("config")

@@ -16,6 +16,7 @@ from typing import Any
 
 from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, PARTS, REALISM, REFINERS, STYLES
 from simrefine.errors import UserError
+from simrefine.files import check_name
 
 ENVIRONMENT_PREFIX = "SIMREFINE_"
 LEAST_SIZE = 16  # px
@@ -318,6 +319,9 @@ class Config:
         method = METHODS[given.get("method.name", defaults["method.name"])]
         flat = defaults | method.defaults | given
         _resolve(flat)
+        for key, value in flat.items():
+            for name in value if isinstance(value, tuple) else [value]:
+                check_name(key, str(name))
         sections = {name: kind(**_section_of(flat, name)) for name, kind in SECTIONS.items()}
         return cls(**sections)
 

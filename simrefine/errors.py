@@ -9,7 +9,9 @@ EXIT_BUG = 1  # Python's own code for an uncaught exception; listed so that noth
 EXIT_USER_ERROR = 2  # wrong usage or unusable input; nothing was done
 EXIT_INCOMPLETE = 3  # the work was done, but some files were rejected
 EXIT_DIVERGED = 4  # training met a NaN or infinity and stopped
+EXIT_HUNG_UP = 129  # SIGHUP (128 + 1), such as a closed terminal, after saving
 EXIT_INTERRUPTED = 130  # Ctrl-C (128 + SIGINT), after saving
+EXIT_OUTPUT_CLOSED = 141  # nobody reads the output any more (128 + SIGPIPE), after saving
 EXIT_TERMINATED = 143  # SIGTERM (128 + 15), after saving
 
 

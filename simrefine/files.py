@@ -44,6 +44,18 @@ def reporting_disk_faults(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {os.strerror(error.errno)}", fixes[error.errno]) from error
 
 
+def check_name(what: str, name: str) -> None:
+    """Refuses a name of bytes that are no UTF-8: neither a configuration nor TensorBoard can hold it.
+
+    Raises:
+        UserError: `what`, such as "run folder", has such a name.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{what} {os.fsencode(name)!r} has a name that is not UTF-8", "rename it") from None
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, making its folder: complete or not at all.
 
@@ -80,7 +92,7 @@ def publishing_folder(path: Path) -> Iterator[Path]:
     """Gives a temporary folder to fill; on leaving without an error it appears as `path`, replacing what was there.
 
     A folder cannot replace a full one in a single rename, so the old one is moved aside first; a kill between
-    the two renames leaves `path` absent and the old content under a temporary name that `restore_folder` finds.
+    the two renames leaves `path` absent and the old content under a temporary name, where `standing_folder` finds it.
 
     Raises:
         UserError: see `reporting_disk_faults`.
@@ -94,7 +106,7 @@ def publishing_folder(path: Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 _flush(file)
             _flush(temporary)
-            restore_folder(path)
+            _restore_folder(path)
             if path.exists():
                 os.replace(path, aside)
             os.replace(temporary, path)
@@ -104,7 +116,14 @@ def publishing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def restore_folder(path: Path) -> None:
+def standing_folder(path: Path) -> Path:
+    """Where a reader finds what `publishing_folder` last made of `path`: there, or under the name where a kill
+    left it. It moves nothing, because the writer may be alive and between its two renames."""
+    aside = _aside(path)
+    return aside if not path.exists() and aside.exists() else path
+
+
+def _restore_folder(path: Path) -> None:
     """Finishes what a kill inside `publishing_folder` interrupted: the old folder comes back if no new one is there."""
     aside = _aside(path)
     if aside.exists():
@@ -114,14 +133,24 @@ def restore_folder(path: Path) -> None:
             os.replace(aside, path)
 
 
+def drop(stream) -> None:
+    """Sends what `stream` still holds nowhere: the interpreter would stumble over it when it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except OSError:  # no stream of the operating system's
+        pass
+
+
 def _temporary_name(path: Path) -> Path:
     """A hidden sibling of `path`, on the same disk. One writer per path, so the name needs no random part;
     a digest stands for the name, because a name may already have all of the 255 bytes that a disk allows."""
-    return path.with_name(TEMPORARY_PREFIX + _digest(path))
+    return path.parent / (TEMPORARY_PREFIX + _digest(path))
 
 
 def _aside(path: Path) -> Path:
-    return path.with_name(".simrefine-old-" + _digest(path))
+    return path.parent / (".simrefine-old-" + _digest(path))
 
 
 def _digest(path: Path) -> str:

@@ -326,9 +326,9 @@ RUNS = [
     ),
     Mutant(
         "NaN does not stop a run",
-        "simrefine/training/health.py",
-        "if not math.isfinite(value)]",
-        "if math.isinf(value)]",
+        "simrefine/arrays.py",
+        "if not np.isfinite(value).all()]",
+        "if np.isinf(value).any()]",
         (TRAIN_TESTS + "test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint",),
     ),
     Mutant(

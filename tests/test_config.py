@@ -1,6 +1,7 @@
 """Options: four layers, one check, and messages that name the way out."""
 
 import dataclasses
+import os
 
 import pytest
 
@@ -119,3 +120,9 @@ def test_every_option_is_described_with_its_default_and_what_it_may_be():
         "true | false",
     ]
     assert described["data.channels"][1] == "1 | 3" and all(text for rest in described.values() for text in rest)
+
+
+@pytest.mark.parametrize("key", ["data.synthetic", "data.exclude", "labels.file"])
+def test_names_that_no_configuration_file_can_hold_are_refused(key):
+    with pytest.raises(UserError, match=f"{key} .*not UTF-8"):
+        load(values={key: os.fsdecode(b"faces/\xff")})

@@ -3,10 +3,10 @@
 import numpy as np
 
 from simrefine.config import Config
-from simrefine.data.dressing import PictureStyles
+from simrefine.data.dressing import STYLES, PictureStyles
 from simrefine.data.images import Picture, encode_picture, to_signed
 from simrefine.data.styles import read_styles
-from simrefine.methods.method import Inputs
+from simrefine.methods.method import Inputs, Published
 
 SIZE = 16  # px
 CANDIDATES = 4  # photographs that a face chooses its colours from, as by default
@@ -80,3 +80,16 @@ def tiny_inputs(
     return Inputs(
         ArrayPile(synthetic), ArrayPile(real), points, PictureStyles(read_styles(to_signed(real)), candidates)
     )
+
+
+def published(weights, styles, kind="refiner", **options) -> Published:
+    """A refiner ready to be written, with `weights` that need fit no network."""
+    config = tiny_config(**options)
+    sections = {
+        "data": {"size": config.data.size, "channels": config.data.channels},
+        "refiner": vars(config.refiner),
+        "style": vars(config.style),
+        "parts": {"candidates": config.parts.candidates, "scene": False},
+    }
+    arrays = {f"{index:03d}": value for index, value in enumerate(weights)}
+    return Published(kind, sections, arrays | {STYLES: styles})

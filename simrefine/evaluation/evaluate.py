@@ -35,6 +35,7 @@ from simrefine.refining.folder import refine_folder
 from simrefine.refining.places import COMPARE
 from simrefine.refining.refiner import Refiner, load
 from simrefine.training.landmarks import LabelledSet
+from simrefine.training.run_folder import read_metrics
 
 PARTS = ("realism", "labels", "usefulness", "verification")
 TRAINED = PARTS[2:]  # those that need labelled photographs of other people
@@ -361,7 +362,7 @@ def _about_run(run: Path) -> dict:
     if (run / "config.toml").exists():
         about["config"] = (run / "config.toml").read_text(encoding="utf-8")
     if (run / "metrics.jsonl").exists():
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        lines = read_metrics(run / "metrics.jsonl")
         names = dict.fromkeys(name for line in lines for name in line)
         about["curves"] = {name: [line.get(name) for line in lines] for name in names}
         about["charts"] = charts_of(logged_of(run))

@@ -4,10 +4,12 @@ In go the alarms that a method declares and the means over each logging window; 
 condition has held for a while and again only after it has cleared. What is no number stops the training at once.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from simrefine.arrays import non_finite
 from simrefine.errors import EXIT_DIVERGED, UserError
 from simrefine.methods.logged import Logged
 
@@ -42,13 +44,15 @@ class Health:
         }
 
 
-def stop_on_nan(numbers: Mapping[str, float], step: int, run: Path, saved: int) -> None:
-    """Raises a UserError where a number of step `step` is not finite; `saved` is the step of the last checkpoint."""
-    bad = [name for name, value in numbers.items() if not math.isfinite(value)]
-    if bad:
+def stop_on_nan(numbers: Mapping[str, float | np.ndarray], step: int, run: Path, saved: int) -> None:
+    """Raises a UserError where a number, or an array, of step `step` is not finite.
+
+    `saved` is the step of the last checkpoint, whose arrays were finite, or it would not have been saved.
+    """
+    if bad := non_finite(numbers):
         kept = f"the last good checkpoint is step {saved}" if saved else "no checkpoint had been saved yet"
         raise UserError(
-            f"training diverged at step {step + 1}: {', '.join(bad)} is not a finite number; {kept} in {run}",
+            f"training diverged at step {step + 1}: {bad} is not a finite number; {kept} in {run}",
             "lower the learning rates, or refiner.bound",
             exit_code=EXIT_DIVERGED,
         )

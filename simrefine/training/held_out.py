@@ -13,6 +13,7 @@ from simrefine.config import Config, EvaluationOptions
 from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
+from simrefine.files import standing_folder
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import sliced_wasserstein, statistics, statistics_gap, wasserstein_mean
 from simrefine.methods.method import Method
@@ -52,7 +53,8 @@ class HeldOut:
     def __init__(self, config: Config, run: Path, synthetic: np.ndarray, real: np.ndarray, *, resumed: bool):
         self._options, self._synthetic, self._real = config.evaluation, synthetic, real
         self.folder = run / "best"
-        self.best = read_refiner(self.folder).evaluation if resumed and self.folder.exists() else None
+        kept = resumed and standing_folder(self.folder).exists()
+        self.best = read_refiner(self.folder).evaluation if kept else None
 
     def look_at_unrefined(self, method: Method, monitor: Monitor) -> None:
         """Shows, as step 0, what the faces score that a network is given; a new network need not be the identity."""

@@ -18,14 +18,16 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from simrefine.config import Config
 from simrefine.data.images import Picture, encode_picture, to_uint8
+from simrefine.files import write_file
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Inspection
+from simrefine.training.events import Events
 from simrefine.training.health import Health
 from simrefine.training.montage import comparison, probability_overlay
+from simrefine.training.run_folder import read_metrics
 
 SECONDS_BETWEEN_LINES = 30  # on an output that is no terminal, where a progress line cannot be redrawn
 
@@ -62,12 +64,12 @@ class Monitor:
         self._descriptions = {entry.name: f"{entry.shows}. **Look for:** {entry.look_for}." for entry in logged}
 
     def __enter__(self) -> "Monitor":
-        self._log = open(self._run / "log.txt", "a", encoding="utf-8")
+        self._log = open(self._run / "log.txt", "a", encoding="utf-8", errors="backslashreplace")
         for message in self._opening:
             self._note(message)
         _forget_lines_from(self._run / "metrics.jsonl", self._first)
         self._metrics = open(self._run / "metrics.jsonl", "a", encoding="utf-8")
-        self._events = EventFileWriter(str(self._run / "tensorboard"))
+        self._events = Events(self._run / "tensorboard")
         # TensorBoard then drops what a killed process wrote past its last checkpoint.
         session = SessionLog(status=SessionLog.START)
         self._events.add_event(Event(wall_time=time.time(), step=self._first, session_log=session))
@@ -94,6 +96,11 @@ class Monitor:
         self._events.close()
         self._metrics.close()
         self._log.close()
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody reads the progress any more, see `Output`."""
+        return getattr(self._console.file, "lost", False)
 
     def say(self, message: str) -> None:
         """A line for the user and for log.txt."""
@@ -130,6 +137,7 @@ class Monitor:
         self._write_scalars(done, means | self._health.states)
         self._metrics.write(json.dumps({"step": done} | {k: round(v, 6) for k, v in means.items()}) + "\n")
         self._metrics.flush()
+        self._events.flush()
         self._show(done, means, seconds / count)
         for name, message in alarms:
             self.say(f"ALARM at step {done}: {name}: {message}")
@@ -192,9 +200,8 @@ class Monitor:
 def _forget_lines_from(metrics: Path, first: int) -> None:
     """Drops the lines a killed process wrote past its last checkpoint: the resumed run writes those steps again."""
     if metrics.exists():
-        lines = metrics.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= first]
-        metrics.write_text("".join(kept))
+        kept = [json.dumps(line) + "\n" for line in read_metrics(metrics) if line["step"] <= first]
+        write_file(metrics, "".join(kept).encode())
 
 
 def _as_code(text: str) -> str:

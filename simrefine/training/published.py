@@ -15,7 +15,7 @@ from simrefine.arrays import read_arrays, write_arrays
 from simrefine.config import Config
 from simrefine.data.dressing import BANK, STYLES
 from simrefine.errors import UserError
-from simrefine.files import restore_folder
+from simrefine.files import standing_folder
 from simrefine.methods.method import PARSER, Published
 
 FORMAT = 4  # 1 and 2 had no kind, 3 no parts; 1 is of networks that are no longer built
@@ -73,10 +73,9 @@ def read_refiner(path: Path) -> PublishedRefiner:
     Raises:
         UserError: there is none, it is damaged, of another kind, or of a format that this simrefine does not read.
     """
-    inside = path / "refiner"
-    restore_folder(inside)
-    folder = path if (path / "model.json").exists() else inside
-    if not path.is_dir():
+    itself, inside = standing_folder(path), standing_folder(path / "refiner")
+    folder = itself if (itself / "model.json").exists() else inside
+    if not itself.is_dir():
         raise UserError(f"{path} is {'a file' if path.exists() else 'not there'}", "name the run folder of a training")
     if not folder.is_dir():
         raise UserError(
@@ -109,6 +108,14 @@ def read_refiner(path: Path) -> PublishedRefiner:
         fingerprint=about["sha256"],
         evaluation=about.get("evaluation"),
     )
+
+
+def is_published(folder: Path, step: int) -> bool:
+    """Whether `folder` holds a whole refiner of step `step` or of a later one."""
+    try:
+        return read_refiner(folder).step >= step
+    except UserError:
+        return False
 
 
 def _from_format_2(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The folder of a run: who may write there, what it says about its surroundings, and where it goes on from."""
 
+import json
 import platform
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import simrefine
 from simrefine import backend
 from simrefine.config import CHANGEABLE_ON_RESUME, Config
 from simrefine.errors import UserError
@@ -14,6 +15,7 @@ from simrefine.files import reporting_disk_faults
 from simrefine.training.checkpoint import Checkpoint, newest_checkpoint
 
 RUNS = Path("runs")  # where a run without a name goes, numbered
+CHECKOUT = Path(simrefine.__file__).parents[1]
 
 
 def next_run() -> Path:
@@ -75,6 +77,17 @@ def checkpoint_to_resume(run: Path, config: Config, say: Callable[[str], None]) 
     return checkpoint
 
 
+def read_metrics(file: Path) -> list[dict]:
+    """The lines of a metrics.jsonl, without those that a kill or a power cut left torn."""
+    lines = []
+    for line in file.read_bytes().splitlines():
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "step" in entry:
+                lines.append(entry)
+    return lines
+
+
 def describe_environment(dtype: str) -> dict[str, str | None]:
     """Versions, device, precision and commit, for environment.json."""
     packages = ("simrefine", "tensorflow", "keras", "numpy", "opencv-python-headless", "tensorboard")
@@ -83,19 +96,29 @@ def describe_environment(dtype: str) -> dict[str, str | None]:
         "platform": platform.platform(),
         "device": backend.describe_device(),
         "precision": dtype,
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
     }
 
 
-def _git_commit() -> str | None:
-    """The commit of the working folder, "-dirty" where files differ from it; None outside a repository."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
+def git_commit(checkout: Path = CHECKOUT) -> str | None:
+    """The commit of simrefine's own checkout; None where it was installed without one.
+
+    The files of .git are read instead of asking git, which would run programs that a .git/config names.
+    """
+    if not (checkout / "pyproject.toml").is_file():  # .git, if any, is of the folder that simrefine is installed in
         return None
-    return found.stdout.strip()
+    try:
+        folder = checkout / ".git"
+        if folder.is_file():  # of a linked worktree: it names its own folder, and that names the common one
+            folder = checkout / folder.read_text().removeprefix("gitdir:").strip()
+        head = (folder / "HEAD").read_text().strip()
+        if not head.startswith("ref:"):
+            return head
+        common = folder / (folder / "commondir").read_text().strip() if (folder / "commondir").exists() else folder
+        name = head.removeprefix("ref:").strip()
+        if (common / name).is_file():
+            return (common / name).read_text().strip()
+        packed = (line.split() for line in (common / "packed-refs").read_text().splitlines())
+        return next((words[0] for words in packed if words[1:] == [name]), None)
+    except (OSError, UnicodeDecodeError):
+        return None

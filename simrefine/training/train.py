@@ -16,7 +16,7 @@ from simrefine.config import Config
 from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
-from simrefine.files import reporting_disk_faults, write_file
+from simrefine.files import check_name, reporting_disk_faults, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
 from simrefine.threads import Prefetcher
@@ -27,9 +27,10 @@ from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
 from simrefine.training.inputs import read_piles, resolve_size, spread
-from simrefine.training.interruption import Interruption
+from simrefine.training.interruption import OUTPUT_CLOSED, Interruption
 from simrefine.training.monitor import Monitor
-from simrefine.training.published import write_published
+from simrefine.training.output import Output
+from simrefine.training.published import is_published, write_published
 from simrefine.training.run_folder import checkpoint_to_resume, claim, describe_environment, locked, next_run
 
 
@@ -39,7 +40,7 @@ class Result:
 
     run: Path
     step: int  # steps done, over all its processes
-    exit_code: int  # 0, or EXIT_INTERRUPTED / EXIT_TERMINATED when a signal ended it early
+    exit_code: int  # 0, or that of what ended it early, see errors.py
 
 
 def train(
@@ -60,8 +61,9 @@ def train(
         UserError: a folder is missing, holds too few usable pictures or is given twice; the run folder is taken,
             in use or of another configuration; a loss became NaN (exit code EXIT_DIVERGED); the disk is full.
     """
-    console, opening = Console(quiet=quiet), []
+    console, opening = Console(file=Output(), quiet=quiet), []
     run = Path(run) if run else next_run()
+    check_name("run folder", str(run))
     backend.use_device()
     dtype = backend.resolve_precision(config.training.precision)
 
@@ -75,23 +77,21 @@ def train(
     for line in config.to_lines():
         say(f"  {line}")
     if dry_run:
-        beside = run.with_name(f"{run.name}-{SHEET}")
-        write_sheet(beside, check_data(config, *read_piles(config, None, say), say), say)
-        return Result(run, 0, 0)
+        return _only_look(config, run, say)
 
     # All that can be refused is refused before the run folder is made.
     checkpoint = checkpoint_to_resume(run, config, say) if resume else claim(run)
     first, total = checkpoint.step if checkpoint else 0, config.training.all_steps
-    if first >= total:
+    if first >= total and is_published(run / "refiner", first):
         raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
     piles = read_piles(config, run, say)
-    faces = check_data(config, *piles, say)
+    shown = check_data(config, *piles, say)
     synthetic, real, held_out = _hold_out(config, run, *piles, resume, say)
 
     with locked(run), reporting_disk_faults(run):
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
-        write_sheet(run / SHEET, faces, say)
+        write_sheet(run / SHEET, shown, say)
         dressing = prepare_dressing(config, synthetic, real, dtype, say, checkpoint and checkpoint.arrays)
         inputs = Inputs(synthetic.pile, real.pile, synthetic.points, dressing.dresser)
         frozen = freeze_networks(config, inputs, dressing.parser, dtype, say, resumed=bool(checkpoint))
@@ -102,6 +102,13 @@ def train(
             if dressing.parser:
                 monitor.parser(dressing.agreement, dressing.sheet)
             return _run_steps(method, inputs, config, run, held_out, monitor, range(first, total))
+
+
+def _only_look(config: Config, run: Path, say: Callable[[str], None]) -> Result:
+    """What a dry run does: shows both piles, and draws faces of them beside where the run folder would be."""
+    shown = check_data(config, *read_piles(config, None, say), say)
+    write_sheet(run.with_name(f"{run.name}-{SHEET}"), shown, say)
+    return Result(run, 0, 0)
 
 
 def _hold_out(
@@ -129,25 +136,36 @@ def _run_steps(
     first, total = steps.start, steps.stop
     if first:
         monitor.say(f"continuing at step {first}")
+        if not is_published(run / "refiner", first):  # an earlier process ended between its checkpoint and this
+            write_published(run / "refiner", method.publish(), first)
+            monitor.say(f"published the refiner of step {first}, which was missing")
     elif held_out:
         held_out.look_at_unrefined(method, monitor)
     synthetic, real = (to_signed(pile[spread(len(pile), config.monitor.faces)]) for pile in inputs[:2])
     batches = Prefetcher(method.batch, steps)
-    monitor.say("compiling the training step (the first one takes a while)")
-    saved = first
+    if steps:
+        monitor.say("compiling the training step (the first one takes a while)")
+    saved = done = first
     with Interruption() as interruption:
         for step, batch in zip(steps, batches, strict=True):
             numbers = method.step(batch, step)
             stop_on_nan(numbers, step, run, saved)
             done = step + 1
             monitor.step(step, numbers, batches.seconds_waited)
+            if monitor.unheard:
+                interruption.ask(OUTPUT_CLOSED)
             last = done == total or interruption.signal is not None
             if done % config.monitor.images_every == 0 or last or step == first:
                 monitor.pictures(done, real, method.inspect(synthetic, real))
-            if held_out and (done % config.evaluation.every == 0 or last):
+            looks = held_out and (done % config.evaluation.every == 0 or last)
+            saves = done % config.monitor.checkpoint_every == 0 or last
+            if looks or saves:
+                state = method.state()
+                stop_on_nan(state, step, run, saved)  # a loss tells of it one step later, and perhaps there is none
+            if looks:
                 held_out.look(method, done, monitor)
-            if done % config.monitor.checkpoint_every == 0 or last:
-                save_checkpoint(run / "checkpoints", done, method.state(), config.monitor.keep_checkpoints)
+            if saves:
+                save_checkpoint(run / "checkpoints", done, state, config.monitor.keep_checkpoints)
                 write_published(run / "refiner", method.publish(), done)
                 saved = done
             if last:

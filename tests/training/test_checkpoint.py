@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simrefine import arrays
-from simrefine.errors import UserError
+from simrefine.errors import EXIT_DIVERGED, UserError
 from simrefine.training.checkpoint import newest_checkpoint, save_checkpoint
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "history/faces": np.zeros((0, 4, 4, 3), np.uint8)}
@@ -51,6 +51,20 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, dama
     damage(save_checkpoint(tmp_path, 2, ARRAYS, keep=2))
     found, damaged = newest_checkpoint(tmp_path)
     assert found.step == 1 and len(damaged) == 1 and "step-0000002" in damaged[0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_checkpoint_that_is_not_finite_is_neither_written_nor_gone_on_from(tmp_path, monkeypatch, bad):
+    save_checkpoint(tmp_path, 1, ARRAYS, keep=2)
+    diverged = ARRAYS | {"a": np.array([1, bad], np.float32)}
+    with pytest.raises(UserError, match="a is not finite") as error:
+        save_checkpoint(tmp_path, 2, diverged, keep=2)
+    assert error.value.exit_code == EXIT_DIVERGED and names(tmp_path) == ["step-0000001"]
+    with monkeypatch.context() as older:  # a simrefine that did not look wrote it
+        older.setattr(arrays, "non_finite", lambda _: "")
+        save_checkpoint(tmp_path, 2, diverged, keep=2)
+    found, damaged = newest_checkpoint(tmp_path)
+    assert found.step == 1 and "step-0000002" in damaged[0] and "diverged" in damaged[0]
 
 
 WRITER = """

@@ -4,24 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from tiny import tiny_config
+from tiny import published
 
 from simrefine.data.dressing import STYLES
 from simrefine.errors import UserError
-from simrefine.methods.method import Published
 from simrefine.training.published import read_refiner, write_published
-
-
-def published(weights, styles, kind="refiner", **options):
-    config = tiny_config(**options)
-    sections = {
-        "data": {"size": config.data.size, "channels": config.data.channels},
-        "refiner": vars(config.refiner),
-        "style": vars(config.style),
-        "parts": {"candidates": config.parts.candidates, "scene": False},
-    }
-    arrays = {f"{index:03d}": value for index, value in enumerate(weights)}
-    return Published(kind, sections, arrays | {STYLES: styles})
 
 
 def test_a_published_refiner_says_what_it_is(tmp_path):
@@ -72,6 +59,14 @@ def test_a_refiner_that_cannot_be_trusted_is_refused(tmp_path, change, message):
     write_published(tmp_path / "refiner", published([np.zeros(3)], np.zeros((1, 4, 3))), 7)
     change_about(tmp_path, lambda about: about | change)
     with pytest.raises(UserError, match=message):
+        read_refiner(tmp_path)
+
+
+def test_a_refiner_whose_weights_are_no_numbers_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:  # a simrefine that did not look wrote it
+        older.setattr("simrefine.arrays.non_finite", lambda _: "")
+        write_published(tmp_path / "refiner", published([np.full(3, np.nan)], np.zeros((1, 4, 3))), 7)
+    with pytest.raises(UserError, match="training that diverged: 000 is not finite"):
         read_refiner(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """A training keeps its promises: exact resume, clean stops, a complete run folder, clear refusals."""
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,14 @@ from tiny import TINY, tiny_config, write_pile
 
 import simrefine
 from simrefine.data.faces import read_faces
-from simrefine.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
+from simrefine.errors import (
+    EXIT_DIVERGED,
+    EXIT_HUNG_UP,
+    EXIT_INTERRUPTED,
+    EXIT_OUTPUT_CLOSED,
+    EXIT_TERMINATED,
+    UserError,
+)
 from simrefine.methods.simgan import SimGAN
 from simrefine.training.checkpoint import newest_checkpoint
 from simrefine.training.held_out import is_better, split_off
@@ -160,7 +168,10 @@ def start(piles, run, steps=10**6):
     return process
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, EXIT_INTERRUPTED), (signal.SIGTERM, EXIT_TERMINATED)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, EXIT_INTERRUPTED), (signal.SIGTERM, EXIT_TERMINATED), (signal.SIGHUP, EXIT_HUNG_UP)],
+)
 def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(piles, tmp_path, number, code):
     process = start(piles, tmp_path / "run")
     process.send_signal(number)
@@ -179,6 +190,47 @@ def test_the_first_ctrl_c_is_a_wish_and_the_second_quits_at_once():
         assert interruption.signal == signal.SIGINT, "the loop goes on and sees it"
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+        assert interruption.signal is None and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_training_whose_output_nobody_reads_saves_and_ends(piles, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        result = train(tiny(piles), tmp_path / "run")
+        monkeypatch.undo()
+    assert (result.step, result.exit_code) == (1, EXIT_OUTPUT_CLOSED)
+    assert newest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == read_refiner(tmp_path / "run").step == 1
+    assert "stopped at step 1 by the end of its output" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_disk_that_is_too_full_for_tensorboard_is_a_message(piles, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("simrefine.training.events.RecordWriter.write", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        train(tiny(piles), tmp_path / "run", quiet=True)
+
+
+def test_names_that_are_not_utf_8_are_refused_for_folders_and_told_for_pictures(piles, tmp_path, capsys):
+    bad = os.fsdecode(b"\xff")
+    with pytest.raises(UserError, match="run folder .* not UTF-8"):
+        train(tiny(piles), tmp_path / bad, quiet=True)
+    (Path(piles["data.synthetic"]) / "000.png").rename(Path(piles["data.synthetic"]) / f"{bad}.png")
+    (Path(piles["data.real"]) / f"{bad}.png").write_bytes(b"")
+    assert train(tiny(piles, training__steps=1), tmp_path / "run").step == 1
+    assert "1 rejected" in capsys.readouterr().out and "1 rejected" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_kill_9_during_training_leaves_a_run_that_resumes(piles, tmp_path):
@@ -253,6 +305,28 @@ def larger_piles(tmp_path):
         "data.synthetic": str(write_pile(tmp_path / "many" / "synthetic", 16)),
         "data.real": str(write_pile(tmp_path / "many" / "real", 16, real=True, extension=".jpg")),
     }
+
+
+@pytest.mark.parametrize("poisoned_step", [5, 9])  # before a look at held-out faces, and the last one
+def test_weights_that_become_nan_are_not_saved_and_the_run_is_not_done(
+    larger_piles, tmp_path, monkeypatch, poisoned_step
+):
+    take_step = SimGAN.step
+
+    def poisoned(self, batch, step):
+        numbers = take_step(self, batch, step)
+        if step == poisoned_step:
+            variable = next(iter(self._variables().values()))
+            variable.assign(np.full(variable.shape, np.nan))
+        return numbers
+
+    monkeypatch.setattr(SimGAN, "step", poisoned)
+    options = EVALUATING | {"training__steps": 10, "evaluation__every": 6, "monitor__checkpoint_every": 4}
+    with pytest.raises(UserError, match=f"diverged at step {poisoned_step + 1}: .* is not a finite number") as error:
+        train(tiny(larger_piles, **options), tmp_path / "run", quiet=True)
+    assert error.value.exit_code == EXIT_DIVERGED
+    kept, damaged = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert not damaged and kept.step == poisoned_step - 1
 
 
 def test_held_out_faces_are_measured_and_the_best_refiner_is_kept_by_the_rule(larger_piles, tmp_path):
@@ -383,6 +457,29 @@ def test_a_run_resumes_only_as_itself(finished, change, message):
     phases = {"training__pretrain_refiner": 2, "training__pretrain_discriminator": 2}
     with pytest.raises(UserError, match=message):
         train(tiny(piles, **phases, **change), run, resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_resumed_run_publishes_what_a_full_disk_or_a_kill_kept_from_being_published(
+    piles, tmp_path, monkeypatch, more
+):
+    run = tmp_path / "run"
+
+    def full(*_):
+        raise UserError("cannot write: No space left on device", "free some space")
+
+    monkeypatch.setattr("simrefine.training.train.write_published", full)
+    with pytest.raises(UserError, match="No space left"):
+        train(tiny(piles), run, quiet=True)
+    monkeypatch.undo()
+    assert not (run / "refiner").exists()
+    assert train(tiny(piles, training__steps=4 + more), run, resume=True, quiet=True).step == 4 + more
+    published, checkpoint = read_refiner(run), newest_checkpoint(run / "checkpoints")[0]
+    assert published.step == checkpoint.step == 4 + more
+    average = [value for name, value in sorted(checkpoint.arrays.items()) if name.startswith("average/")]
+    for value, wanted in zip(published.weights, average, strict=True):
+        np.testing.assert_array_equal(value, wanted)
+    assert "published the refiner of step 4" in (run / "log.txt").read_text()
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(finished, tmp_path):
