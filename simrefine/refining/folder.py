@@ -23,7 +23,7 @@ from simrefine.data.images import to_channels
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
 from simrefine.refining.pictures import Raw, gather_by_size, read_raw, write_refined
-from simrefine.refining.places import check_places, claim, is_done, list_work
+from simrefine.refining.places import check_places, claim, is_done, list_work, remove_all_leftovers
 from simrefine.threads import run_ahead, thread_pool
 
 LINKED = "a linked folder, not followed: refine the folder it leads to"
@@ -96,8 +96,8 @@ def refine_folder(
         refiner: see `Refiner`.
         folder: read, never written. Or pictures, which come out under their names; files beside them stay where they
             are.
-        out: the output folder; new, empty, or of an earlier run with the same refiner and strength. It may lie inside
-            `folder`, and is then not read.
+        out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
+            on in another process. It may lie inside `folder`, and is then not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
         copy: patterns of pictures that are labels, such as part masks: copied byte for byte like all that is no
             picture.
@@ -120,6 +120,7 @@ def refine_folder(
     work = list_work(inputs, out, exclude, copy)
     jobs = work.jobs
     claim(out, refiner.fingerprint, strength, jobs if overwrite else None, refiner.about)
+    remove_all_leftovers(out, work)
     todo = [job for job in jobs if not is_done(job, compare)]
     tally = _Tally(len(jobs), len(jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
