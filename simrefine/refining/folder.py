@@ -129,7 +129,7 @@ def refine_folder(
         carried = list(run_ahead(pool, _carry_over, work.labels, ahead))
         tally.report()
         raw = tally.pass_on(run_ahead(pool, read_raw, todo, ahead))
-        refined = _refine(refiner, gather_by_size(raw, batch_size))
+        refined = tally.pass_on(_refine(refiner, gather_by_size(raw, batch_size)))
         write = partial(write_refined, strength=strength, compare=compare)
         for size, change in tally.pass_on(run_ahead(pool, write, refined, ahead)):
             tally.count(size, change)
@@ -149,11 +149,28 @@ def _carry_over(task: tuple[Record, Path]) -> bool | Reject:
     return True
 
 
-def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Raw, np.ndarray]]:
-    """The pictures of each batch with what the refiner makes of them, uint8 [h, w, refiner.channels]."""
+def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Raw, np.ndarray] | Reject]:
+    """The pictures of each batch with what the refiner makes of them, uint8 [h, w, refiner.channels]. A batch for which
+    there is not enough memory is halved; a single picture is rejected."""
     for batch in batches:
-        images = np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch])
-        yield from zip(batch, refiner(images), strict=True)
+        refined = _refine_batch(refiner, batch)
+        if refined is not None:
+            yield from zip(batch, refined, strict=True)
+        elif len(batch) > 1:
+            yield from _refine(refiner, (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
+        else:
+            height, width = batch[0].size
+            yield Reject(
+                str(batch[0].job.record.relative), f"{width} x {height} pixels: not enough memory to refine it"
+            )
+
+
+def _refine_batch(refiner: Refiner, batch: list[Raw]) -> np.ndarray | None:
+    """What the refiner makes of a batch; None where there is not enough memory."""
+    try:
+        return refiner(np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch]))
+    except MemoryError:
+        return None
 
 
 class _Tally:

@@ -704,3 +704,21 @@ def test_leftovers_of_a_killed_run_are_removed(renders, out):
         (folder / f"{TEMPORARY_PREFIX}0123").write_bytes(b"half")
     refine_folder(Brighter(), renders, out)
     assert tree(out) == whole
+
+
+def test_where_memory_is_short_batches_are_halved_and_a_picture_too_large_is_rejected(tmp_path, out):
+    for number in range(5):
+        put(tmp_path / "in" / f"{number}.png", picture(seed=number))
+    put(tmp_path / "in" / "large.png", picture(100, 100))
+
+    class Short(Brighter):
+        def __call__(self, images):
+            if images.size > 2 * 20 * 24 * 3:
+                raise MemoryError
+            return super().__call__(images)
+
+    refiner = Short()
+    summary = refine_folder(refiner, tmp_path / "in", out)
+    assert (summary.written, summary.rejected) == (5, 1)
+    assert "100 x 100 pixels: not enough memory" in rejects_in(out)["large.png"]
+    assert sorted(shape[0] for shape in refiner.shapes) == [1, 2, 2]
