@@ -2,20 +2,26 @@
 
 Results are written here: to a temporary name in the same folder, flushed to the disk, then renamed. A kill at any
 moment leaves the old file or the new one, never half of either.
+
+Several processes may write into one folder. Temporary names are random and never those of something that exists, so no
+two writers share one and no link is followed; a lock that ends with its process tells those in use from leftovers.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from simrefine.errors import UserError
 
 TEMPORARY_PREFIX = ".simrefine-tmp-"  # hidden, so that no scan takes a leftover for a picture
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -67,24 +73,53 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def publishing_file(path: Path) -> Iterator[BinaryIO]:
-    """Gives a temporary file to fill; on leaving without an error it appears as `path`, replacing what was there. Makes
-    the folder of `path`.
+def publishing_file(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
+    """Gives a temporary file to fill; on leaving without an error it appears as `path`, replacing what was there: a
+    link itself, not what it leads to. Makes the folder of `path`.
+
+    Args:
+        path: the file.
+        replace: False to fail where there is something by then, so that the first of several writers wins.
+
+    Raises:
+        UserError: see `reporting_disk_faults`; without `replace` its cause is FileExistsError where something is there.
+    """
+    with reporting_disk_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path.parent, _make_file) as (temporary, descriptor):
+            with open(descriptor, "wb", closefd=False) as file:  # closed, and so unlocked, after it has its name
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _rename_to_new(temporary, path)
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Gives a new hidden folder in `parent`, which is made if need be; on leaving it is removed, if it is still there.
 
     Raises:
         UserError: see `reporting_disk_faults`.
     """
-    temporary = _temporary_name(path)
-    with reporting_disk_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with reporting_disk_faults(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(parent, _make_folder) as (temporary, _):
+            yield temporary
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes from `folder` what killed processes left under temporary names; those in use by a living process stay,
+    and so does what cannot be removed."""
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(TEMPORARY_PREFIX)]
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError):
+            _remove_leftover(folder / name)
 
 
 @contextmanager
@@ -97,23 +132,18 @@ def publishing_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: see `reporting_disk_faults`.
     """
-    temporary, aside = _temporary_name(path), _aside(path)
-    with reporting_disk_faults(path):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            yield temporary
-            for file in temporary.rglob("*"):
-                _flush(file)
-            _flush(temporary)
-            _restore_folder(path)
-            if path.exists():
-                os.replace(path, aside)
-            os.replace(temporary, path)
-            _flush(path.parent)
-            shutil.rmtree(aside, ignore_errors=True)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    aside = _aside(path)
+    with reporting_disk_faults(path), temporary_folder(path.parent) as temporary:
+        yield temporary
+        for file in temporary.rglob("*"):
+            _flush(file)
+        _flush(temporary)
+        _restore_folder(path)
+        if path.exists():
+            os.replace(path, aside)
+        os.replace(temporary, path)
+        _flush(path.parent)
+        _remove(aside)
 
 
 def standing_folder(path: Path) -> Path:
@@ -126,7 +156,9 @@ def standing_folder(path: Path) -> Path:
 def _restore_folder(path: Path) -> None:
     """Finishes what a kill inside `publishing_folder` interrupted: the old folder comes back if no new one is there."""
     aside = _aside(path)
-    if aside.exists():
+    if aside.is_symlink():  # no folder of ours
+        aside.unlink()
+    elif aside.exists():
         if path.exists():
             shutil.rmtree(aside)
         else:
@@ -143,18 +175,84 @@ def drop(stream) -> None:
         pass
 
 
-def _temporary_name(path: Path) -> Path:
-    """A hidden sibling of `path`, on the same disk. One writer per path, so the name needs no random part;
-    a digest stands for the name, because a name may already have all of the 255 bytes that a disk allows."""
-    return path.parent / (TEMPORARY_PREFIX + _digest(path))
+@contextmanager
+def _temporary(parent: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """Something new in `parent` under a temporary name, with a descriptor of it that holds its lock. On leaving it is
+    removed if it still has that name.
+
+    Args:
+        parent: a folder.
+        make: makes it and opens it; raises FileExistsError where something has that name, even a dead link.
+    """
+    while True:
+        temporary = parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        descriptor = make(temporary)
+        with suppress(OSError):  # a disk without locks: then `remove_leftovers` gets none either, and leaves it
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():
+            break
+        os.close(descriptor)  # `remove_leftovers` of another process came between making and locking
+    try:
+        yield temporary, descriptor
+    finally:
+        _remove(temporary)
+        os.close(descriptor)
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Gives a file the name `path` as well.
+
+    Raises:
+        FileExistsError: something has that name.
+    """
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP) or os.path.lexists(path):
+            raise
+        os.replace(temporary, path)  # a disk without second names
+
+
+def _make_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)  # less the umask
+
+
+def _make_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, _OPEN_FOLDER)
+
+
+def _remove_leftover(path: Path) -> None:
+    """Removes a temporary file or folder that no process holds.
+
+    Raises:
+        OSError: one holds it, or it cannot be opened or removed.
+    """
+    if path.is_symlink():
+        path.unlink()
+        return
+    # For writing, as an NFS disk gives no exclusive lock otherwise; at once, as a pipe would wait for its other end.
+    flags = _OPEN_FOLDER if path.is_dir() else os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(path, flags)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(path)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, a link or a folder with all that is in it; nothing if it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _aside(path: Path) -> Path:
-    return path.parent / (".simrefine-old-" + _digest(path))
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    """A hidden sibling of `path`. A digest stands for the name, which may have all of the 255 bytes that a disk
+    allows."""
+    return path.with_name(".simrefine-old-" + hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16])
 
 
 def _flush(path: Path) -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from simrefine import files
 from simrefine.errors import UserError
-from simrefine.files import publishing_file, publishing_folder, standing_folder, write_file
+from simrefine.files import (
+    TEMPORARY_PREFIX,
+    publishing_file,
+    publishing_folder,
+    remove_leftovers,
+    standing_folder,
+    temporary_folder,
+    write_file,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -81,7 +89,8 @@ def test_a_kill_at_any_point_of_an_exchange_leaves_the_old_folder_or_the_new_one
         found.append(*contents)
         with publishing_folder(target) as folder:
             (folder / "one").write_text("newer")
-        assert [path.name for path in target.parent.iterdir()] == ["a"], "the next exchange clears up"
+        remove_leftovers(target.parent)
+        assert [path.name for path in target.parent.iterdir()] == ["a"], "nothing stays behind"
         if done.returncode == 0:
             break
         assert done.returncode == 9
@@ -106,3 +115,73 @@ def test_a_reader_that_meets_an_exchange_does_not_disturb_it(tmp_path, monkeypat
 def test_a_name_of_255_bytes_can_be_written(tmp_path):
     write_file(tmp_path / ("x" * 255), b"")
     assert (tmp_path / ("x" * 255)).exists()
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    with publishing_file(tmp_path / "a") as first:
+        first.write(b"first")
+        with publishing_file(tmp_path / "a") as second:
+            second.write(b"second")
+        assert (tmp_path / "a").read_bytes() == b"second"
+        first.write(b" and whole")
+    assert (tmp_path / "a").read_bytes() == b"first and whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_two_writers_of_a_new_file_the_first_wins(tmp_path):
+    with pytest.raises(UserError) as error, publishing_file(tmp_path / "a", replace=False) as file:
+        file.write(b"late")
+        write_file(tmp_path / "a", b"first")
+    assert isinstance(error.value.__cause__, FileExistsError)
+    assert (tmp_path / "a").read_bytes() == b"first" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("publish", [publishing_file, publishing_folder])
+def test_a_link_at_a_temporary_name_is_never_written_through(tmp_path, monkeypatch, publish):
+    treasure = tmp_path / "treasure"
+    treasure.write_bytes(b"kept")
+    tokens = iter(["guessed", "free"])
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: next(tokens))
+    (tmp_path / f"{TEMPORARY_PREFIX}guessed").symlink_to(treasure)
+    with pytest.raises(UserError), publish(tmp_path / "a") as temporary:
+        temporary.write(b"lost")
+    assert treasure.read_bytes() == b"kept" and not (tmp_path / "a").exists()
+
+
+def test_a_link_at_a_final_name_is_replaced_and_what_it_leads_to_is_kept(tmp_path):
+    (tmp_path / "treasure").write_bytes(b"kept")
+    (tmp_path / "a").symlink_to(tmp_path / "treasure")
+    write_file(tmp_path / "a", b"new")
+    assert not (tmp_path / "a").is_symlink() and (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "treasure").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_the_mode_of_what_is_written_follows_the_umask(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_file(tmp_path / "a", b"")
+        with publishing_folder(tmp_path / "b"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+def test_leftovers_of_killed_processes_go_and_files_of_living_ones_stay(tmp_path):
+    killed = (
+        "import os, sys, pathlib; from simrefine.files import *; out = pathlib.Path(sys.argv[1])\n"
+        "with publishing_file(out / 'a'), temporary_folder(out) as folder:\n"
+        "    (folder / 'f').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, tmp_path], check=False)
+    (tmp_path / f"{TEMPORARY_PREFIX}link").symlink_to(tmp_path)
+    (tmp_path / "other").touch()
+    assert len(list(tmp_path.iterdir())) == 4
+    with publishing_file(tmp_path / "b") as file, temporary_folder(tmp_path) as folder:
+        remove_leftovers(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 3 and folder.exists()
+        file.write(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "other"]
+    assert (tmp_path / "b").read_bytes() == b"whole"

@@ -6,7 +6,6 @@ and put together into one verdict.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism
 from simrefine.evaluation.usefulness import build_sets, measure_usefulness
 from simrefine.evaluation.verdict import reach_verdict
 from simrefine.evaluation.verification import People, build_people, measure_verification, why_no_verification
-from simrefine.files import TEMPORARY_PREFIX, reporting_disk_faults, write_file
+from simrefine.files import remove_leftovers, reporting_disk_faults, temporary_folder, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.logged import Logged
 from simrefine.refining.folder import refine_folder
@@ -220,20 +219,13 @@ def _refined_folders(
     if not refiners:
         yield {"refined": Path(refined)}
         return
-    folders = {role: out / f"{TEMPORARY_PREFIX}{role}" for role in refiners}
-
-    def clean() -> None:
-        for folder in folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
-
-    clean()  # after an evaluation that was killed
-    try:
+    remove_leftovers(out)  # of an evaluation that was killed
+    with temporary_folder(out) as temporary:
+        folders = {role: temporary / role for role in refiners}
         progress(f"refining {len(raw)} faces")
         for role, refiner in refiners.items():
             refine_folder(refiner, raw.folder, folders[role], exclude=exclude)
         yield folders
-    finally:
-        clean()
 
 
 def _without_rejected(raw: Faces, refined: Faces) -> Faces:

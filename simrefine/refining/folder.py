@@ -23,7 +23,7 @@ from simrefine.data.images import to_channels
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
 from simrefine.refining.pictures import Raw, gather_by_size, read_raw, write_refined
-from simrefine.refining.places import check_places, claim, is_done, list_work
+from simrefine.refining.places import check_places, claim, is_done, list_work, remove_all_leftovers
 from simrefine.threads import run_ahead, thread_pool
 
 LINKED = "a linked folder, not followed: refine the folder it leads to"
@@ -96,8 +96,8 @@ def refine_folder(
         refiner: see `Refiner`.
         folder: read, never written. Or pictures, which come out under their names; files beside them stay where they
             are.
-        out: the output folder; new, empty, or of an earlier run with the same refiner and strength. It may lie inside
-            `folder`, and is then not read.
+        out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
+            on in another process. It may lie inside `folder`, and is then not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
         copy: patterns of pictures that are labels, such as part masks: copied byte for byte like all that is no
             picture.
@@ -120,6 +120,7 @@ def refine_folder(
     work = list_work(inputs, out, exclude, copy)
     jobs = work.jobs
     claim(out, refiner.fingerprint, strength, jobs if overwrite else None, refiner.about)
+    remove_all_leftovers(out, work)
     todo = [job for job in jobs if not is_done(job, compare)]
     tally = _Tally(len(jobs), len(jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
@@ -128,7 +129,7 @@ def refine_folder(
         carried = list(run_ahead(pool, _carry_over, work.labels, ahead))
         tally.report()
         raw = tally.pass_on(run_ahead(pool, read_raw, todo, ahead))
-        refined = _refine(refiner, gather_by_size(raw, batch_size))
+        refined = tally.pass_on(_refine(refiner, gather_by_size(raw, batch_size)))
         write = partial(write_refined, strength=strength, compare=compare)
         for size, change in tally.pass_on(run_ahead(pool, write, refined, ahead)):
             tally.count(size, change)
@@ -148,11 +149,28 @@ def _carry_over(task: tuple[Record, Path]) -> bool | Reject:
     return True
 
 
-def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Raw, np.ndarray]]:
-    """The pictures of each batch with what the refiner makes of them, uint8 [h, w, refiner.channels]."""
+def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Raw, np.ndarray] | Reject]:
+    """The pictures of each batch with what the refiner makes of them, uint8 [h, w, refiner.channels]. A batch for which
+    there is not enough memory is halved; a single picture is rejected."""
     for batch in batches:
-        images = np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch])
-        yield from zip(batch, refiner(images), strict=True)
+        refined = _refine_batch(refiner, batch)
+        if refined is not None:
+            yield from zip(batch, refined, strict=True)
+        elif len(batch) > 1:
+            yield from _refine(refiner, (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
+        else:
+            height, width = batch[0].size
+            yield Reject(
+                str(batch[0].job.record.relative), f"{width} x {height} pixels: not enough memory to refine it"
+            )
+
+
+def _refine_batch(refiner: Refiner, batch: list[Raw]) -> np.ndarray | None:
+    """What the refiner makes of a batch; None where there is not enough memory."""
+    try:
+        return refiner(np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch]))
+    except MemoryError:
+        return None
 
 
 class _Tally:

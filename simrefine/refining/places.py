@@ -1,5 +1,5 @@
 """The two folders of a refinement: which files of the input are refined or carried over, where their outputs belong,
-and which refiner the output folder belongs to. Pictures are not opened here.
+and which refiner the output folder belongs to. Pictures are not decoded here.
 
 The manifest `simrefine.json` in the output folder names the refiner and the strength, so that the results of two
 refiners are never mixed, and says to people which model, step, seed and style they are of.
@@ -25,9 +25,9 @@ from simrefine.data.folders import (
     mirrored,
     resolved,
 )
-from simrefine.data.images import EXTENSIONS
+from simrefine.data.images import EXTENSIONS, ImageError, read_sides
 from simrefine.errors import UserError
-from simrefine.files import reporting_disk_faults, write_file
+from simrefine.files import publishing_file, remove_leftovers, reporting_disk_faults
 
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
 # Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
@@ -169,11 +169,23 @@ def claim(
             for file in (path, *(file for job in redo for file in (job.target, job.compare))):
                 if file.is_symlink() or file.is_file():
                     file.unlink()
-        if not path.exists():
-            write_file(path, json.dumps(manifest, indent=2).encode() + b"\n")
+        _write_manifest(out, path, manifest)
+
+
+def _write_manifest(out: Path, path: Path, manifest: dict[str, Any]) -> None:
+    """Writes the manifest where there is none; another process may be first, so the one that is there is checked."""
+    try:
+        with publishing_file(path, replace=False) as file:
+            file.write(json.dumps(manifest, indent=2).encode() + b"\n")
+    except UserError as error:
+        if not isinstance(error.__cause__, FileExistsError):
+            raise
+        _check_owner(out, path, manifest)
 
 
 def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
+    # Listed before the manifest is looked for: another process may write it, and then pictures, at this moment.
+    names = os.listdir(out) if out.exists() else []
     if path.exists():
         found = _read_manifest(path)
         if any(found.get(key) != manifest[key] for key in DECISIVE):
@@ -181,7 +193,7 @@ def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
                 f"{out} holds pictures of another {_difference(found, manifest)} (see {path})",
                 "name another --out, or use --overwrite to replace them",
             )
-    elif out.exists() and any(not name.startswith(".") for name in os.listdir(out)):
+    elif any(not name.startswith(".") for name in names):
         raise UserError(
             f"the output folder {out} holds files that simrefine did not write",
             "name an empty or new folder with --out, or use --overwrite to write among them",
@@ -206,18 +218,29 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def remove_all_leftovers(out: Path, work: Work) -> None:
+    """Removes what killed runs left under temporary names wherever this work writes."""
+    targets = [target for job in work.jobs for target in (job.target, job.compare)]
+    for folder in {out, *(target.parent for target in (*targets, *(target for _, target in work.labels)))}:
+        remove_leftovers(folder)
+
+
 def is_done(job: Job, compare: bool) -> bool:
-    """Whether the outputs of a picture are there and not older than the picture: its labels are always renewed, so an
-    old face must not stay beside them.
+    """Whether the outputs of a picture are there, whole as far as their header and end say, of the right size, and not
+    older than the picture: its labels are always renewed, so an old face must not stay beside them.
 
     Args:
         job: the picture.
         compare: its comparison is wanted too.
     """
-    # A link is no result: it may lead to an input. Writing replaces the link and leaves what it leads to alone.
     files = (job.target, job.compare) if compare else (job.target,)
     try:
         changed = job.record.path.stat().st_mtime_ns
-        return all(not file.is_symlink() and file.is_file() and file.stat().st_mtime_ns >= changed for file in files)
-    except OSError:
+        # A link is no result: it may lead to an input. Writing replaces the link and leaves what it leads to alone.
+        if any(file.is_symlink() or file.stat().st_mtime_ns < changed for file in files):
+            return False
+        short, long = read_sides(job.record.path)
+        beside = {tuple(sorted((short, 2 * long))), tuple(sorted((long, 2 * short)))}  # side by side, lying or upright
+        return read_sides(job.target) == (short, long) and (not compare or read_sides(job.compare) in beside)
+    except (OSError, ImageError):
         return False  # reading the picture will report the fault

@@ -15,8 +15,10 @@ import pytest
 from simrefine.data.folders import MANIFEST, REJECTS, Record
 from simrefine.data.images import Picture, decode_picture, encode_picture, read_picture
 from simrefine.errors import UserError
+from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining import folder as folder_module
 from simrefine.refining import pictures as pictures_module
+from simrefine.refining import places as places_module
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.pictures import gather_by_size, read_raw
 from simrefine.refining.places import Job
@@ -649,3 +651,74 @@ def test_reading_does_not_run_away_from_the_refiner(tmp_path, out, monkeypatch):
 def test_opencv_is_not_asked_to_write_files(renders, out, monkeypatch):
     monkeypatch.setattr(cv2, "imwrite", lambda *_: pytest.fail("imwrite is not atomic"))
     assert refine_folder(Brighter(), renders, out).written == 3
+
+
+@pytest.mark.parametrize("content", ["", "half", "another size"])
+@pytest.mark.parametrize("name", ["sub/a.png", "_compare/sub/a.png"])
+def test_an_output_that_is_not_whole_is_not_done(renders, out, name, content):
+    refine_folder(Brighter(), renders, out, compare=True)
+    whole = (out / name).read_bytes()
+    other = encode_picture(Picture(picture(8, 9)), ".png")
+    (out / name).write_bytes({"": b"", "half": whole[: len(whole) // 2], "another size": other}[content])
+    assert refine_folder(Brighter(), renders, out, compare=True).written == 1
+    assert (out / name).read_bytes() == whole
+
+
+def test_two_refinements_may_fill_one_folder_together(tmp_path, out):
+    for number in range(40):
+        put(tmp_path / "in" / f"{number:02}.png", picture(seed=number))
+    (tmp_path / "in" / "labels.json").write_text("{}")
+    outcomes = []
+
+    def work():
+        outcomes.append(refine_folder(Brighter(), tmp_path / "in", out, batch_size=2))
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(outcomes) == 4 and all(accounts_balance(outcome) and not outcome.rejected for outcome in outcomes)
+    assert tree(out) == sorted([*(f"{number:02}.png" for number in range(40)), "labels.json", MANIFEST, REJECTS])
+    assert refine_folder(Brighter(), tmp_path / "in", out).skipped == 40
+
+
+def test_of_two_refiners_that_begin_at_once_one_gets_the_folder(renders, out, monkeypatch):
+    check, other = places_module._check_owner, Brighter(fingerprint="0" * 64)
+
+    def late(*arguments):
+        check(*arguments)
+        monkeypatch.undo()
+        refine_folder(other, renders, out)
+
+    monkeypatch.setattr(places_module, "_check_owner", late)
+    with pytest.raises(UserError, match="another refiner"):
+        refine_folder(Brighter(), renders, out)
+    assert json.loads((out / MANIFEST).read_text())["refiner"] == "0" * 64
+
+
+def test_leftovers_of_a_killed_run_are_removed(renders, out):
+    refine_folder(Brighter(), renders, out)
+    whole = tree(out)
+    for folder in (out, out / "sub"):
+        (folder / f"{TEMPORARY_PREFIX}0123").write_bytes(b"half")
+    refine_folder(Brighter(), renders, out)
+    assert tree(out) == whole
+
+
+def test_where_memory_is_short_batches_are_halved_and_a_picture_too_large_is_rejected(tmp_path, out):
+    for number in range(5):
+        put(tmp_path / "in" / f"{number}.png", picture(seed=number))
+    put(tmp_path / "in" / "large.png", picture(100, 100))
+
+    class Short(Brighter):
+        def __call__(self, images):
+            if images.size > 2 * 20 * 24 * 3:
+                raise MemoryError
+            return super().__call__(images)
+
+    refiner = Short()
+    summary = refine_folder(refiner, tmp_path / "in", out)
+    assert (summary.written, summary.rejected) == (5, 1)
+    assert "100 x 100 pixels: not enough memory" in rejects_in(out)["large.png"]
+    assert sorted(shape[0] for shape in refiner.shapes) == [1, 2, 2]
