@@ -11,7 +11,7 @@ from simrefine import backend
 from simrefine.catalogue import REFINERS
 from simrefine.data.images import resize, to_signed, to_uint8
 from simrefine.errors import UserError
-from simrefine.methods.state import assign
+from simrefine.methods.state import build_from
 from simrefine.models.networks import build_refiner
 from simrefine.refining.photographs import build_dresser
 from simrefine.refining.pictures import MAX_BATCH_PIXELS
@@ -71,8 +71,7 @@ class Refiner:
         self._seed, self._scale, self._dressed_only = seed, scale, False
         backend.use_device()
         dtype, self._stride = backend.resolve_precision(precision), REFINERS[options.name].stride
-        network = build_refiner(options, data.channels, dtype, seed=0)
-        assign(network.variables, published.weights, path)
+        network = build_from(lambda: build_refiner(options, data.channels, dtype, seed=0), published.weights, path)
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
         sources = (source and Path(source) for source in (style, photographs))
         self.dresser = build_dresser(path, published, dtype, *sources)
