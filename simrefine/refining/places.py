@@ -17,7 +17,9 @@ from simrefine.data.folders import MANIFEST, REJECTS, Record, list_folder, match
 from simrefine.data.images import EXTENSIONS
 from simrefine.errors import UserError
 from simrefine.files import reporting_disk_faults, write_file
+from simrefine.reading import Unreadable, parse_json, read_regular
 
+MAX_MANIFEST_BYTES = 2**20
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
 
 
@@ -143,8 +145,8 @@ def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
 
 def _read_manifest(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except ValueError:  # no JSON: simrefine did not write it
+        return parse_json(read_regular(path, MAX_MANIFEST_BYTES))
+    except (ValueError, Unreadable):  # no JSON of ours: simrefine did not write it
         return None
 
 
