@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
 
 from simrefine.errors import EXIT_DIVERGED, UserError
 from simrefine.files import publishing_folder
+from simrefine.reading import Unreadable, parse_json, read_regular
+
+MAX_ABOUT_BYTES = 2**20  # of our JSON; what simrefine writes has a few thousand
+MAX_BYTES = 64 * 2**30  # of the numbers
 
 
 def write_arrays(
@@ -49,25 +53,28 @@ def write_arrays(
 
 
 def read_arrays(
-    folder: Path, *, about_name: str, arrays_name: str, formats: range
+    folder: Path, *, about_name: str, arrays_name: str, formats: range, limit: int = MAX_BYTES
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The way back.
 
     Args:
         formats: those that can be read.
+        limit: the most bytes that the numbers may have.
 
     Raises:
-        UserError: the files are missing or damaged, hold a value that is not finite, or are of a format that this
+        UserError: the files are missing, damaged, larger than they may be or no regular files, hold a value that is not
+            finite, or are of a format that this
             simrefine does not read.
     """
     about_file, arrays_file = folder / f"{about_name}.json", folder / f"{arrays_name}.safetensors"
     try:
-        about = json.loads(about_file.read_bytes())
+        about = parse_json(_read(about_file, MAX_ABOUT_BYTES))
         _check_format(about_file, about["format"], formats)
-        if hashlib.sha256(arrays_file.read_bytes()).hexdigest() != about["sha256"]:
+        content = _read(arrays_file, limit)
+        if hashlib.sha256(content).hexdigest() != about["sha256"]:
             raise UserError(f"{arrays_file} is damaged: its SHA-256 is not the one in {about_file.name}")
-        arrays = load_file(arrays_file)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        arrays = load(content)
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder} is damaged or incomplete: {error}") from error
     if bad := non_finite(arrays):
         raise UserError(f"{arrays_file} is of a training that diverged: {bad} is not finite", "use an older one")
@@ -78,6 +85,13 @@ def non_finite(values: Mapping[str, Any]) -> str:
     """The names of the numbers and arrays that hold a NaN or an infinity, the first three of them; "" if none does."""
     bad = [name for name, value in values.items() if not np.isfinite(value).all()]
     return ", ".join(bad[:3]) + ", ..." * (len(bad) > 3)
+
+
+def _read(file: Path, limit: int) -> bytes:
+    try:
+        return read_regular(file, limit)
+    except Unreadable as error:
+        raise UserError(f"{file} is damaged or incomplete: {error}") from error
 
 
 def _check_format(file: Path, found: Any, formats: range) -> None:

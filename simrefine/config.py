@@ -17,7 +17,9 @@ from typing import Any
 from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, PARTS, REALISM, REFINERS, STYLES
 from simrefine.errors import UserError
 from simrefine.files import check_name
+from simrefine.reading import Unreadable, read_regular
 
+MAX_FILE_BYTES = 2**20  # of a config file; simrefine writes about 10,000
 ENVIRONMENT_PREFIX = "SIMREFINE_"
 LEAST_SIZE = 16  # px
 # What data.size = auto may cost: the work of a step goes with the square of the side. Whoever has the time names more.
@@ -410,9 +412,11 @@ def _section_of(flat: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 def _read_toml(file: Path | str) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read the config file {file}: {error.strerror}") from error
+        tables = tomllib.loads(read_regular(Path(file), MAX_FILE_BYTES).decode("utf-8"))
+    except Unreadable as error:
+        raise UserError(f"cannot read the config file {file}: {error}") from error
+    except RecursionError:
+        raise UserError(f"the config file {file} is nested too deep") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"the config file {file} is not valid TOML: {error}") from error
     flat = {}

@@ -334,7 +334,7 @@ RUNS = [
     Mutant(
         "damage to weights goes unnoticed",
         "simrefine/arrays.py",
-        'if hashlib.sha256(arrays_file.read_bytes()).hexdigest() != about["sha256"]:',
+        'if hashlib.sha256(content).hexdigest() != about["sha256"]:',
         'if not about["sha256"]:',
         ("tests/training/test_checkpoint.py::test_a_damaged_checkpoint_is_named_and_the_one_before_is_used",),
     ),

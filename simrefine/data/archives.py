@@ -3,7 +3,6 @@
 Readers raise ImageError, the reason why one picture cannot be used, so that one damaged file stops nothing.
 """
 
-import json
 import tarfile
 import zipfile
 import zlib
@@ -13,9 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from simrefine.data.folders import list_folder
-from simrefine.data.images import MAX_BYTES, ImageError
+from simrefine.data.images import MAX_BYTES, ImageError, read_content
 from simrefine.errors import UserError
+from simrefine.reading import Unreadable, parse_json, read_regular
 
+MAX_TEXT_BYTES = 512 * 2**20  # of a list or table that came with a data set
 Reader = Callable[[], bytes]  # raises ImageError
 
 
@@ -29,7 +30,10 @@ def list_files(path: Path) -> dict[str, Reader]:
     path = Path(path)
     if path.is_dir():
         listing = list_folder(path, what="folder")
-        return {str(record.relative): partial(read_file, record.path) for record in listing.pictures + listing.others}
+        records = listing.pictures + listing.others
+        return {str(record.relative): partial(read_content, record.path) for record in records}
+    if path.exists() and not path.is_file():  # asked before opening: opening a pipe waits for its other end
+        raise UserError(f"{path} is no folder, .zip or .tar", "check the path")
     try:
         if zipfile.is_zipfile(path):
             archive = zipfile.ZipFile(path)
@@ -57,8 +61,8 @@ def read_text(path: Path) -> str:
         UserError: it cannot be read.
     """
     try:
-        return Path(path).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_regular(path, MAX_TEXT_BYTES).decode("utf-8-sig")
+    except (Unreadable, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}", "check the path") from error
 
 
@@ -69,24 +73,9 @@ def read_json(path: Path) -> Any:
         UserError: it cannot be read, or is no JSON.
     """
     try:
-        return json.loads(read_text(path))
+        return parse_json(read_text(path))
     except ValueError as error:
         raise UserError(f"{path}: no valid JSON ({error})", "download it again") from error
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        ImageError: it cannot be read, or is larger than a picture may be.
-    """
-    if path.exists() and not path.is_file():  # asked before opening: opening a pipe waits for its other end
-        raise ImageError("is not a regular file")
-    try:
-        with open(path, "rb") as file:
-            return _read_limited(file)
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
 
 
 def _read_member(archive: zipfile.ZipFile | tarfile.TarFile, member: zipfile.ZipInfo | tarfile.TarInfo) -> bytes:

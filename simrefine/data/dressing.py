@@ -9,16 +9,18 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
 from simrefine.data.images import to_uint8
 from simrefine.data.looks import Bank, choose, natural, part_statistics, read_bank, recolour
 from simrefine.data.parts import as_shares
-from simrefine.data.scenes import Scenes, place, read_scenes
+from simrefine.data.scenes import OUTLINE, Scenes, place, read_scenes
 from simrefine.data.styles import own_generator, restyle, restyle_alone
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
+LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is larger than 1
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
 
 Parse = Callable[[np.ndarray], np.ndarray]  # uint8 faces to uint8 soft labels, see `models.parser.parser_of`
@@ -124,6 +126,37 @@ def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> tuple[Bank, Sc
     if len(kept) < FEWEST_NATURAL:
         kept = np.arange(len(images))
     return bank.take(kept), read_scenes(images[kept], soft[kept]) if scenes else None
+
+
+def check_looks(arrays: dict[str, np.ndarray], config: Config, parsed: bool) -> None:
+    """Whether `read_dresser` can make a dresser of them.
+
+    Args:
+        arrays: see `Dresser.arrays`.
+        config: of the refiner that they are from.
+        parsed: there is a parser.
+
+    Raises:
+        ValueError: an array is missing or of another shape, holds what is no number in its range, or there is no parser
+            for a bank.
+    """
+    channels, parts = config.data.channels, len(PARTS)
+    shapes = {
+        BANK + "shares": (parts,),
+        BANK + "means": (parts, channels),
+        BANK + "covariances": (parts, channels, channels),
+        BANK + "outlines": (OUTLINE * OUTLINE,),
+    }
+    if STYLES in arrays:
+        shapes = {STYLES: (1 + channels, channels)}
+    elif not parsed:
+        raise ValueError("there are neither styles nor a parser")
+    photographs = {len(values) for values in arrays.values() if values.ndim}
+    if len(photographs) != 1 or photographs == {0} or {n: v.shape[1:] for n, v in arrays.items()} != shapes:
+        raise ValueError(f"the looks are not {', '.join(f'{name} [m, {shape}]' for name, shape in shapes.items())}")
+    for name, values in arrays.items():
+        if values.dtype.kind != "f" or not (np.abs(values) <= LARGEST_LOOK).all():  # so NaN fails
+            raise ValueError(f"the array {name} holds what is no number in [-{LARGEST_LOOK}, {LARGEST_LOOK}]")
 
 
 def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | None) -> PictureStyles | PartLooks:

@@ -6,13 +6,14 @@ without losing something raises ImageError with a reason that a person can act o
 """
 
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from simrefine.reading import Unreadable, read_regular
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 MAX_BYTES = 256 * 2**20  # of one file
@@ -72,7 +73,7 @@ def read_picture(path: Path) -> Picture:
     Raises:
         ImageError: the file cannot be read, or see `decode_picture`.
     """
-    return decode_picture(_read_content(path))
+    return decode_picture(read_content(path))
 
 
 def read_sides(path: Path) -> tuple[int, int]:
@@ -81,20 +82,20 @@ def read_sides(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file cannot be read, or its header says that it cannot be used.
     """
-    header = _read_header(_read_content(path))
+    header = _read_header(read_content(path))
     return min(header.width, header.height), max(header.width, header.height)
 
 
-def _read_content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ImageError: it cannot be read, is no regular file, or is larger than a picture may be.
+    """
     try:
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):  # asked before opening: opening a pipe waits for its other end
-            raise ImageError("not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise ImageError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
+        return read_regular(path, MAX_BYTES)
+    except Unreadable as error:
+        raise ImageError(str(error)) from error
 
 
 def decode_picture(content: bytes) -> Picture:

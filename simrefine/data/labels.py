@@ -7,7 +7,6 @@ Formats differ in where they count from: JSON lines and Hugging Face metadata ar
 
 import csv
 import io
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,9 @@ import numpy as np
 
 from simrefine.data.folders import list_folder, resolved
 from simrefine.errors import UserError
+from simrefine.reading import Unreadable, parse_json, read_regular
 
+MAX_BYTES = 512 * 2**20  # of one label file
 _NAMES = ("file", "file_name")
 _POINTS = ("landmarks", "keypoints")
 _GROUPS = ("subject", "identity", "person")  # who a picture shows, where a row says so
@@ -85,7 +86,8 @@ def read_labels(path: Path, folder: Path) -> Labels:
         folder: the folder of the pictures; they are not opened.
 
     Raises:
-        UserError: `path` is missing, of another format, empty or malformed, holds numbers that are not finite or
+        UserError: `path` is missing, of another format, empty, malformed, no regular
+            file or larger than MAX_BYTES, holds numbers that are not finite or
             different numbers of points, or names a picture twice; the message names the file and the line.
     """
     path, folder = Path(path), Path(folder)
@@ -101,7 +103,7 @@ def check_label_file(path: Path) -> None:
     Raises:
         UserError: it is not.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists it takes a name that is too long for one that is not there
         raise UserError(f"label file {path} does not exist", "check the path")
     if not path.is_dir() and path.suffix.lower() not in (*_READERS, ".pts"):
         raise UserError(f"{path} is no label file that can be read", _KNOWN)
@@ -163,7 +165,7 @@ def _locate(name: str, base: Path, root: Path) -> str:
     """The path below `root` of a picture that is named relative to `base` or to `root`; what exists decides."""
     places = [Path(os.path.normpath(start / name)) for start in (base, root)]
     below = [place for place in places if place.is_relative_to(root)]
-    found = next((place for place in below if place.exists()), below[0] if below else None)
+    found = next((place for place in below if os.path.exists(place)), below[0] if below else None)
     return found.relative_to(root).as_posix() if found else name
 
 
@@ -207,7 +209,7 @@ def _read_coco(path: Path) -> Iterator[_Row]:
             name = images.get(image)
             triples = [keypoints[i : i + 3] for i in range(0, len(keypoints), 3)]
             area = float(box[2] * box[3]) if box else None
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise UserError(
                 f'{where}: needs "image_id", "keypoints" as a list and, if any, "bbox" as [x, y, w, h]', "mend it"
             ) from error
@@ -294,7 +296,7 @@ def _parse_points(values: Any, columns: int, where: str) -> np.ndarray:
     """float64 [k, columns]."""
     try:
         points = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = np.zeros(0)
     if points.ndim != 2 or points.shape[1] != columns:
         raise UserError(f"{where}: the points are not {columns} numbers each", "mend the line")
@@ -305,16 +307,17 @@ def _parse_points(values: Any, columns: int, where: str) -> np.ndarray:
 
 def _parse_json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
-        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) and error.lineno > 1 else ""
+        row = getattr(error, "lineno", 1)  # only of text that is no JSON
+        line = f", line {row}" if row > 1 else ""
         raise UserError(f"{where}{line}: no valid JSON ({error})", "mend it") from error
 
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_regular(path, MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"label file {path} is not UTF-8 text", "save it as UTF-8") from error
-    except OSError as error:
-        raise UserError(f"label file {path} cannot be read: {error.strerror}", "check its permissions") from error
+    except Unreadable as error:
+        raise UserError(f"label file {path}: {error}", "check the path and its permissions") from error

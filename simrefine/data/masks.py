@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simrefine.data.archives import read_file
-from simrefine.data.images import ImageError, Picture, decode_picture, encode_picture
+from simrefine.data.images import ImageError, Picture, decode_picture, encode_picture, read_content
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _GRAY, _PALETTE = 0, 3  # types of PNG whose samples can be classes
@@ -25,7 +24,7 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         ImageError: the file cannot be read, or see `decode_mask`.
     """
-    return decode_mask(read_file(Path(path)))
+    return decode_mask(read_content(Path(path)))
 
 
 def decode_mask(content: bytes) -> np.ndarray:

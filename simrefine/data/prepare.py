@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from simrefine.config import ANNOTATIONS
-from simrefine.data.archives import Reader, read_file, read_text
+from simrefine.data.archives import Reader, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
 from simrefine.data.folders import REJECTS, Record, Reject, list_folder, write_rejects
-from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture
+from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture, read_content
 from simrefine.data.labels import read_labels
 from simrefine.data.masks import decode_mask, encode_mask
 from simrefine.data.points import check_inside
@@ -225,7 +225,7 @@ def labelled_faces(folder: Path, labels: Path, masks: Path | None = None, exclud
     return [
         Face(
             name,
-            partial(read_file, record.path),
+            partial(read_content, record.path),
             known.points.get(name),
             fields={"subject": known.groups[name]} if name in known.groups else {},
             read_mask=None if masks is None else partial(_read_mask, masks, record.relative),
@@ -419,6 +419,6 @@ def _decode_mask(content: bytes, height: int, width: int) -> np.ndarray:
 def _read_mask(folder: Path, relative: PurePosixPath) -> bytes:
     places = [Path(folder) / relative, Path(folder) / relative.with_suffix(".png")]
     try:
-        return read_file(next((place for place in places if place.exists()), places[-1]))
+        return read_content(next((place for place in places if place.exists()), places[-1]))
     except ImageError as error:
         raise ImageError(f"its mask {error}") from error

@@ -1,6 +1,6 @@
 """The state of a method as arrays by name, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from pathlib import Path
 
@@ -56,12 +56,32 @@ def put_state(
         history.count = len(faces)
 
 
+def build_from(build: Callable[[], keras.Model], values: list[np.ndarray], source: Path) -> keras.Model:
+    """The network that `build` makes, with these weights. Its shapes are worked out and compared first, without memory
+    for a single weight: a small file that asks for a giant network costs nothing.
+
+    Raises:
+        UserError: the arrays belong to another architecture.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        _compare(build().variables, values, source)
+    network = build()
+    assign(network.variables, values, source)
+    return network
+
+
 def assign(variables: list[keras.Variable], values: list[np.ndarray], source: Path) -> None:
     """Puts arrays into variables after comparing every shape, so that nothing is half loaded.
 
     Raises:
         UserError: the arrays belong to another architecture.
     """
+    _compare(variables, values, source)
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _compare(variables: list[keras.Variable], values: list[np.ndarray], source: Path) -> None:
     wanted, found = [tuple(variable.shape) for variable in variables], [value.shape for value in values]
     if wanted != found:
         pairs = zip_longest(wanted, found)
@@ -70,5 +90,3 @@ def assign(variables: list[keras.Variable], values: list[np.ndarray], source: Pa
             f"{source} is of another architecture: as array {index} the network has {mine}, the file {theirs}",
             "use the configuration it was trained with (config.toml beside it)",
         )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

@@ -12,7 +12,7 @@ from simrefine.data.folders import list_folder
 from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
 from simrefine.data.styles import read_styles
 from simrefine.errors import UserError
-from simrefine.methods.state import assign
+from simrefine.methods.state import build_from
 from simrefine.models.parser import build_parser, parser_of
 from simrefine.training.inputs import spread
 from simrefine.training.published import PublishedRefiner
@@ -40,9 +40,7 @@ def build_dresser(
     """
     config, parse = published.config, None
     if published.parser:
-        parser = build_parser(config.data.channels, dtype, seed=0)
-        assign(parser.variables, published.parser, path)
-        parse = parser_of(parser)
+        parse = parser_of(build_from(lambda: build_parser(config.data.channels, dtype, seed=0), published.parser, path))
     if style is not None and not config.style.candidates:
         raise UserError(f"{path} was trained without styles", "leave out --style, or train with style.candidates")
     if photographs is not None and not config.parts.scene:

@@ -28,7 +28,9 @@ from simrefine.data.folders import (
 from simrefine.data.images import EXTENSIONS, ImageError, read_sides
 from simrefine.errors import UserError
 from simrefine.files import publishing_file, remove_leftovers, reporting_disk_faults
+from simrefine.reading import Unreadable, parse_json, read_regular
 
+MAX_MANIFEST_BYTES = 2**20
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
 # Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
 # whose values a message names.
@@ -212,8 +214,8 @@ def _difference(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except ValueError:  # no JSON: simrefine did not write it
+        found = parse_json(read_regular(path, MAX_MANIFEST_BYTES))
+    except (ValueError, Unreadable):  # no JSON of ours: simrefine did not write it
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -12,7 +12,6 @@ from simrefine import backend
 from simrefine.catalogue import REFINERS
 from simrefine.data.images import resize, to_signed, to_uint8
 from simrefine.errors import UserError
-from simrefine.methods.state import assign
 from simrefine.models.networks import build_refiner
 from simrefine.refining.photographs import build_dresser
 from simrefine.refining.pictures import MAX_BATCH_PIXELS
@@ -159,9 +158,7 @@ def restore_network(path: Path, published: PublishedRefiner, dtype: str):
         UserError: the weights are those of another architecture.
     """
     options, channels = published.config.refiner, published.config.data.channels
-    network = build_refiner(options, channels, dtype, seed=0)
-    assign(network.variables, published.weights, path)
-    return network
+    return build_from(lambda: build_refiner(options, channels, dtype, seed=0), published.weights, path)
 
 
 def check_pictures(pictures: np.ndarray, channels: int) -> None:

@@ -13,12 +13,13 @@ import numpy as np
 
 from simrefine.arrays import read_arrays, write_arrays
 from simrefine.config import Config
-from simrefine.data.dressing import BANK, STYLES
+from simrefine.data.dressing import BANK, STYLES, check_looks
 from simrefine.errors import UserError
 from simrefine.files import standing_folder
 from simrefine.methods.method import PARSER, Published
 
 FORMAT = 4  # 1 and 2 had no kind, 3 no parts; 1 is of networks that are no longer built
+MAX_WEIGHTS_BYTES = 2**30  # of weights.safetensors; what training writes has about ten million
 NAMES = {"about_name": "model", "arrays_name": "weights"}
 
 
@@ -71,7 +72,8 @@ def read_refiner(path: Path) -> PublishedRefiner:
     """Reads a run folder's refiner, or a refiner folder itself.
 
     Raises:
-        UserError: there is none, it is damaged, of another kind, or of a format that this simrefine does not read.
+        UserError: there is none, it is damaged, holds numbers that are none, is larger than MAX_WEIGHTS_BYTES, of
+            another kind, or of a format that this simrefine does not read.
     """
     itself, inside = standing_folder(path), standing_folder(path / "refiner")
     folder = itself if (itself / "model.json").exists() else inside
@@ -82,7 +84,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
             f"{path} holds no refiner: neither model.json nor a folder refiner/",
             "name the run folder of a training that has saved at least once",
         )
-    about, arrays = read_arrays(folder, **NAMES, formats=range(2, FORMAT + 1))
+    about, arrays = read_arrays(folder, **NAMES, formats=range(2, FORMAT + 1), limit=MAX_WEIGHTS_BYTES)
     try:
         if about["format"] == 2:
             about = _from_format_2(about)
@@ -95,18 +97,20 @@ def read_refiner(path: Path) -> PublishedRefiner:
         step = int(about["step"])
         looks = {name: arrays.pop(name) for name in [*arrays] if name == STYLES or name.startswith(BANK)}
         parser = [arrays.pop(name) for name in sorted(arrays) if name.startswith(PARSER)]
-        if not looks:
-            raise KeyError("no styles")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{folder / 'model.json'} is damaged: {error}", "publish it again: resume the run") from error
+        config = Config.load(values=values, environment={})
+        _check_numbers(arrays | {f"{PARSER}{place}": value for place, value in enumerate(parser)})
+        check_looks(looks, config, parsed=bool(parser))
+        evaluation = _checked_evaluation(about.get("evaluation"))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(f"{folder} is damaged: {error}", "publish it again: resume the run") from error
     return PublishedRefiner(
-        config=Config.load(values=values, environment={}),
+        config=config,
         step=step,
         weights=[arrays[name] for name in sorted(arrays)],
         looks=looks,
         parser=parser,
         fingerprint=about["sha256"],
-        evaluation=about.get("evaluation"),
+        evaluation=evaluation,
     )
 
 
@@ -116,6 +120,16 @@ def is_published(folder: Path, step: int) -> bool:
         return read_refiner(folder).step >= step
     except UserError:
         return False
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    for name, values in arrays.items():
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError(f"the array {name} holds what is no finite number")
+
+
+def _checked_evaluation(numbers: Any) -> dict[str, float] | None:
+    return None if numbers is None else {name: float(value) for name, value in numbers.items()}
 
 
 def _from_format_2(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from simrefine.config import Config
 from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
-from simrefine.files import check_name, reporting_disk_faults, write_file
+from simrefine.files import check_name, remove_leftovers, reporting_disk_faults, write_file
 from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
 from simrefine.threads import Prefetcher
@@ -89,6 +89,7 @@ def train(
     synthetic, real, held_out = _hold_out(config, run, *piles, resume, say)
 
     with locked(run), reporting_disk_faults(run):
+        remove_leftovers(run)
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
         write_sheet(run / SHEET, shown, say)

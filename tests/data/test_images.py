@@ -344,10 +344,10 @@ def test_a_file_without_permission_is_refused_with_the_reason(tmp_path, monkeypa
     path = tmp_path / "a.png"
     path.write_bytes(encoded(".png"))
 
-    def forbid(_):  # a test may run as root, whom no permission stops
+    def forbid(*_):  # a test may run as root, whom no permission stops
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(type(path), "read_bytes", forbid)
+    monkeypatch.setattr(os, "open", forbid)
     with pytest.raises(ImageError, match="Permission denied"):
         read_picture(path)
 

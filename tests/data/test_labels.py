@@ -179,3 +179,49 @@ def test_points_come_in_the_order_asked_for_and_missing_ones_are_named():
     np.testing.assert_array_equal(select_points(labels, names), [POINTS[name] for name in names])
     with pytest.raises(UserError, match=r"x.jsonl has no points for 4 of 5 pictures: c, d, e, \.\.\.\."):
         select_points(labels, ["a.png", "c", "d", "e", "f"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "line 1: no valid JSON .*nested too deep"),
+        ('{"file": "a.png", "landmarks": [[1%s, 2]]}' % ("0" * 400), "the points are not 2 numbers each"),
+        ('{"file": "a.png", "landmarks": [[1e309, 2]]}', "a point is not finite"),
+    ],
+)
+def test_numbers_and_nesting_that_python_cannot_hold_are_named(tmp_path, content, message):
+    (tmp_path / "labels.jsonl").write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_labels(tmp_path / "labels.jsonl", tmp_path)
+
+
+def test_a_coco_box_larger_than_any_number_is_named(tmp_path):
+    box = [0, 0, 10**200, 10**200]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"image_id": 1, "keypoints": [1, 2, 2], "bbox": box}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match='annotation 1: needs "image_id"'):
+        read_labels(tmp_path / "labels.json", tmp_path)
+
+
+def test_a_picture_whose_name_no_disk_can_hold_is_only_a_picture_that_is_not_there(tmp_path):
+    (tmp_path / "labels.jsonl").write_text(json.dumps({"file": "a" * 300, "landmarks": [[1, 2]]}))
+    assert list(read_labels(tmp_path / "labels.jsonl", tmp_path).points) == ["a" * 300]
+    with pytest.raises(UserError, match="does not exist"):
+        read_labels(tmp_path / ("a" * 300 + ".jsonl"), tmp_path)
+
+
+def test_a_pipe_a_device_or_a_giant_is_no_label_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")  # opening it would wait for ever
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    (tmp_path / "sparse.json").touch()
+    os.truncate(tmp_path / "sparse.json", 2**33)
+    for name, reason in {
+        "pipe.jsonl": "not a reg",
+        "zero.csv": "not a reg",
+        "sparse.json": "more than the limit",
+    }.items():
+        with pytest.raises(UserError, match=reason):
+            read_labels(tmp_path / name, tmp_path)

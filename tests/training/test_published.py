@@ -1,6 +1,7 @@
 """A published refiner says what it is, and one that cannot be trusted is refused with the right advice."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -53,6 +54,9 @@ def test_a_refiner_of_format_2_is_read(tmp_path):
         ({"options": {"refiner": {"name": "unet", "width": 10**9}}}, "between 0 and 1024"),
         ({"options": {"refiner": {"name": "transformer"}}}, "not one of 'resnet', 'unet'"),
         ({"options": None}, "damaged"),
+        ({"step": float("inf")}, "damaged"),
+        ({"step": "many"}, "damaged"),
+        ({"evaluation": "good"}, "damaged"),
     ],
 )
 def test_a_refiner_that_cannot_be_trusted_is_refused(tmp_path, change, message):
@@ -67,6 +71,44 @@ def test_a_refiner_whose_weights_are_no_numbers_is_refused(tmp_path, monkeypatch
         older.setattr("simrefine.arrays.non_finite", lambda _: "")
         write_published(tmp_path / "refiner", published([np.full(3, np.nan)], np.zeros((1, 4, 3))), 7)
     with pytest.raises(UserError, match="training that diverged: 000 is not finite"):
+        read_refiner(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "styles", "message"),
+    [
+        (np.full(3, np.nan, np.float32), np.zeros((1, 4, 3)), "000 holds what is no finite number"),
+        (np.zeros(3, np.int32), np.zeros((1, 4, 3)), "000 holds what is no finite number"),
+        (np.zeros(3), np.full((1, 4, 3), np.inf), "styles holds what is no number"),
+        (np.zeros(3), np.full((1, 4, 3), 1e30), "styles holds what is no number"),
+        (np.zeros(3), np.zeros((1, 4, 4)), "the looks are not styles"),
+        (np.zeros(3), np.zeros((0, 4, 3)), "the looks are not styles"),
+        (np.zeros(3), np.zeros(()), "the looks are not styles"),
+    ],
+)
+def test_weights_and_styles_that_are_no_numbers_in_their_range_are_refused(tmp_path, weights, styles, message):
+    write_published(tmp_path / "refiner", published([weights], styles), 7)
+    with pytest.raises(UserError, match=message):
+        read_refiner(tmp_path)
+
+
+def test_a_model_of_nested_brackets_is_refused(tmp_path):
+    write_published(tmp_path / "refiner", published([np.zeros(3)], np.zeros((1, 4, 3))), 7)
+    (tmp_path / "refiner" / "model.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="nested too deep"):
+        read_refiner(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_a_pipe_or_a_giant_in_the_place_of_a_models_file_is_refused_unread(tmp_path, name):
+    write_published(tmp_path / "refiner", published([np.zeros(3)], np.zeros((1, 4, 3))), 7)
+    file = tmp_path / "refiner" / name
+    os.truncate(file, 2**33)  # a sparse file: no byte of it is on the disk
+    with pytest.raises(UserError, match=f"{name} .*more than the limit"):
+        read_refiner(tmp_path)
+    file.unlink()
+    os.mkfifo(file)  # opening it would wait for ever
+    with pytest.raises(UserError, match=f"{name} .*not a regular file"):
         read_refiner(tmp_path)
 
 
