@@ -6,7 +6,7 @@ Here are also the declarations that several methods share, because they log the 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-IDENTITY_CHANGE = 1.0  # gray levels: below what anyone sees
+IDENTITY_CHANGE = 0.5  # gray levels over a picture, whose room is held: below what anyone sees in the head
 WINNING_ACCURACY = 0.98  # of patches, on both real and refined
 COLLAPSED_DIVERSITY = 0.3  # spread over the refined faces as a share of the spread over the rendered ones
 
@@ -67,7 +67,7 @@ def table_rows(logged: Sequence[Logged]) -> list[str]:
 CHANGE = Logged(
     "refiner/change",
     "mean change of a pixel and channel, in gray levels of 255, from the render in the colours it was given",
-    "rising from 0 and settling between 4 and 40. Near 0: the refiner is the identity; far above 40: the face is being "
+    "rising from 0 and settling between 2 and 40. Near 0: the refiner is the identity; far above 40: the face is being "
     "repainted",
     label="change",
     format=".1f",

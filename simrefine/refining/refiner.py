@@ -12,6 +12,7 @@ from simrefine import backend
 from simrefine.catalogue import REFINERS
 from simrefine.data.images import resize, to_signed, to_uint8
 from simrefine.errors import UserError
+from simrefine.methods.state import build_from
 from simrefine.models.networks import build_refiner
 from simrefine.refining.photographs import build_dresser
 from simrefine.refining.pictures import MAX_BATCH_PIXELS
