@@ -152,6 +152,26 @@ MEMORY = [
         (SIMGAN_TESTS + "test_the_logged_numbers_are_what_their_names_say",),
     ),
     Mutant(
+        "what colours give is called a help of the refiner",
+        "simrefine/evaluation/verdict.py",
+        "after < (1 - SWD_NOISE) * alone",
+        "after < (1 - SWD_NOISE) * before",
+        (
+            "tests/evaluation/test_realism.py::"
+            "test_what_one_change_of_colours_does_is_never_called_a_help_of_the_refiner",
+        ),
+    ),
+    Mutant(
+        "a room is smeared into a jacket",
+        "simrefine/data/scenes.py",
+        "carry_on(picture, garment))",
+        "carry_on(picture, ~garment & ~person))",
+        (
+            "tests/data/test_scenes.py::"
+            "test_behind_the_photographs_person_its_room_goes_on_and_its_clothes_do_not_run_into_it",
+        ),
+    ),
+    Mutant(
         "photographs in coloured light dress renders",
         "simrefine/data/looks.py",
         "return seen & ~is_tinted(to_lab(bank.means[:, SKIN]))",
