@@ -324,10 +324,8 @@ RUNS = [
     Mutant(
         "a file is written in place",
         "simrefine/files.py",
-        """            with open(descriptor, "wb", closefd=False) as file:  # closed, and so unlocked, after it has its name
-""",
-        """            with open(path, "wb") as file:
-""",
+        'with open(descriptor, "wb", closefd=False) as file:',
+        'with open(path, "wb") as file:',
         ("tests/test_files.py::test_a_file_that_is_not_finished_leaves_the_old_file_and_nothing_else",),
     ),
     Mutant(
