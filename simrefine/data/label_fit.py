@@ -12,6 +12,7 @@ from simrefine.data.images import to_channels
 FEWEST, MOST = 50, 200  # pictures that are looked at; fewer say nothing
 PATCH = 32  # px, side of the patches that are held against each other
 INNER = 0.25, 0.75  # where the middle half of the points' extent lies in a patch
+ALIGNED = 0.02  # share of the side; in crops whose points are nearer than this, those of another picture fit as well
 SIGMAS = 2.0  # standard errors by which own points must be better than another picture's
 
 
@@ -25,7 +26,7 @@ def points_fit(images: np.ndarray, points: np.ndarray) -> bool | None:
     usable = usable[np.unique(np.linspace(0, len(usable) - 1, MOST).round().astype(int))]
     images, points = to_channels(images[usable], 1), points[usable]
     others = np.roll(points, 1, axis=0)
-    if np.median(np.abs(points - others).mean(axis=(1, 2))) < 0.01 * images.shape[1]:
+    if np.median(np.abs(points - others).mean(axis=(1, 2))) < ALIGNED * images.shape[1]:
         return None
     own, strange = (_likeness(images, one) for one in (points, others))
     better = own - strange

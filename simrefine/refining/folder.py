@@ -94,8 +94,7 @@ def refine_folder(
 
     Args:
         refiner: see `Refiner`.
-        folder: read, never written. Or pictures, which come out under their names; files beside them stay where they
-            are.
+        folder: read, never written. Or pictures, which come out under their names, without the files beside them.
         out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
             on in another process. It may lie inside `folder`, and is then not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
@@ -118,11 +117,10 @@ def refine_folder(
         raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
     check_places(inputs, out)
     work = list_work(inputs, out, exclude, copy)
-    jobs = work.jobs
-    claim(out, refiner.fingerprint, strength, jobs if overwrite else None, refiner.about)
+    claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
-    todo = [job for job in jobs if not is_done(job, compare)]
-    tally = _Tally(len(jobs), len(jobs) - len(todo), progress)
+    todo = [job for job in work.jobs if not is_done(job, compare)]
+    tally = _Tally(len(work.jobs), len(work.jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
     with thread_pool(threads) as pool:
         # Labels first: a refined picture never stands there without its labels.

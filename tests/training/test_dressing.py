@@ -155,7 +155,10 @@ def test_without_its_photographs_a_refiner_gives_colours_only_and_says_so(piles,
     done = CliRunner().invoke(main, [*arguments, str(tmp_path / "out2"), "--photos", str(tmp_path / "moved")])
     assert done.exit_code == 0 and "hold parts of" in done.output
     assert load(run, photographs=tmp_path / "moved").fingerprint == with_rooms
-    done = CliRunner().invoke(main, [*arguments, str(tmp_path / "out3"), "--photos", "x", "--style", "y"])
+    done = CliRunner().invoke(
+        main,
+        [*arguments, str(tmp_path / "out3"), "--photos", str(tmp_path / "moved"), "--style", str(tmp_path / "moved")],
+    )
     assert done.exit_code != 0 and "both given" in done.output
 
 
