@@ -63,8 +63,7 @@ def read_arrays(
 
     Raises:
         UserError: the files are missing, damaged, larger than they may be or no regular files, hold a value that is not
-            finite, or are of a format that this
-            simrefine does not read.
+            finite, or are of a format that this simrefine does not read.
     """
     about_file, arrays_file = folder / f"{about_name}.json", folder / f"{arrays_name}.safetensors"
     try:

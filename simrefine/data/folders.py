@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from simrefine.data.images import EXTENSIONS
 from simrefine.errors import UserError
 from simrefine.files import write_file
@@ -107,6 +109,11 @@ def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
         records[path.name] = Record(path, PurePosixPath(path.name))
     left = (record for record in records.values() if not matches(record.relative, exclude))
     return Listing(tuple(sorted(left, key=_order)), ())
+
+
+def evenly(length: int, most: int) -> np.ndarray:
+    """At most so many of `length` places, evenly from the first to the last."""
+    return np.linspace(0, length - 1, min(length, most)).round().astype(int)
 
 
 def check_folder(folder: Path, what: str) -> None:

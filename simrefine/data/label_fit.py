@@ -7,6 +7,7 @@ and scaled by their own points look alike, and by those of others less so.
 import cv2
 import numpy as np
 
+from simrefine.data.folders import evenly
 from simrefine.data.images import to_channels
 
 FEWEST, MOST = 50, 200  # pictures that are looked at; fewer say nothing
@@ -23,7 +24,7 @@ def points_fit(images: np.ndarray, points: np.ndarray) -> bool | None:
     usable = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
     if len(usable) < FEWEST or points.shape[1] < 2:
         return None
-    usable = usable[np.unique(np.linspace(0, len(usable) - 1, MOST).round().astype(int))]
+    usable = usable[evenly(len(usable), MOST)]
     images, points = to_channels(images[usable], 1), points[usable]
     others = np.roll(points, 1, axis=0)
     if np.median(np.abs(points - others).mean(axis=(1, 2))) < ALIGNED * images.shape[1]:

@@ -86,9 +86,9 @@ def read_labels(path: Path, folder: Path) -> Labels:
         folder: the folder of the pictures; they are not opened.
 
     Raises:
-        UserError: `path` is missing, of another format, empty, malformed, no regular
-            file or larger than MAX_BYTES, holds numbers that are not finite or
-            different numbers of points, or names a picture twice; the message names the file and the line.
+        UserError: `path` is missing, of another format, empty, malformed, no regular file or larger than
+            MAX_BYTES, holds numbers that are not finite or different numbers of points, or names a picture twice; the
+            message names the file and the line.
     """
     path, folder = Path(path), Path(folder)
     check_label_file(path)

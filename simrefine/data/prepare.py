@@ -18,7 +18,7 @@ import numpy as np
 from simrefine.config import ANNOTATIONS
 from simrefine.data.archives import Reader, read_text
 from simrefine.data.crops import FIVE, Square, cut, cut_labels, face_square, move_points, outside_share
-from simrefine.data.folders import REJECTS, Record, Reject, list_folder, write_rejects
+from simrefine.data.folders import REJECTS, Record, Reject, evenly, list_folder, write_rejects
 from simrefine.data.images import EXTENSIONS, ImageError, Picture, decode_picture, encode_picture, read_content
 from simrefine.data.labels import read_labels
 from simrefine.data.masks import decode_mask, encode_mask
@@ -267,7 +267,7 @@ def spread(items: Sequence[Any], limit: int | None) -> Sequence[Any]:
     """At most `limit` of the items, evenly spread over all; None: all of them."""
     if limit is None or limit >= len(items):
         return items
-    return [items[index] for index in np.linspace(0, len(items) - 1, limit).round().astype(int)]
+    return [items[place] for place in evenly(len(items), limit)]
 
 
 def pictures_of(files: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from simrefine.catalogue import PARTS
-from simrefine.data.images import to_signed
+from simrefine.data.images import resize, to_signed
 from simrefine.data.parts import as_shares
 
 BACKGROUND, CLOTHES = PARTS.index("background"), PARTS.index("clothes")
@@ -81,9 +81,9 @@ def place(pictures: np.ndarray, soft: np.ndarray, scenes: Scenes) -> np.ndarray:
 
     They wear the photograph's clothes where they are clothed. What the photograph does not show of these, as at a neck
     that its own person hid, has their colour and the shading of the rendered ones."""
-    size = pictures.shape[1:3]
-    rooms, clothes = (to_signed(_resized(values, *size)) for values in scenes[:2])
-    worn = _resized(scenes.worn.astype(np.float32), *size)
+    size, shown = pictures.shape[1:3], (scenes.rooms, scenes.clothes, scenes.worn.astype(np.float32))
+    rooms, clothes, worn = (np.stack([resize(one, *size) for one in values]) for values in shown)
+    rooms, clothes = to_signed(rooms), to_signed(clothes)
     heads, own = head(soft), soft[..., CLOTHES, None]
     light = pictures.mean(axis=-1, keepdims=True)
     usual = (own * light).sum(axis=(1, 2), keepdims=True) / np.maximum(own.sum(axis=(1, 2), keepdims=True), 1e-6)
@@ -151,11 +151,3 @@ def _mean_near(picture: np.ndarray, weight: np.ndarray, reach: float) -> np.ndar
     """The weighted mean over a normal window of standard deviation `reach` px: picture [h, w, c], weight [h, w, 1]."""
     blurred = cv2.GaussianBlur(picture * weight, (0, 0), reach).reshape(picture.shape)
     return blurred / cv2.GaussianBlur(weight, (0, 0), reach).reshape(weight.shape)
-
-
-def _resized(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Pictures [n, s, s, c] of any dtype that OpenCV resizes, as [n, height, width, c]."""
-    if pictures.shape[1:3] == (height, width):
-        return pictures
-    resized = [cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC) for picture in pictures]
-    return np.stack(resized).reshape(len(pictures), height, width, -1)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from simrefine.data.folders import evenly
 from simrefine.data.images import Picture, encode_picture, shrink
 from simrefine.evaluation.charts import draw_charts
 from simrefine.evaluation.markup import (
@@ -212,7 +213,7 @@ def _usefulness_cards(usefulness: dict) -> Iterator[tuple[str, str, str]]:
 def _faces(gallery: Gallery | None) -> str:
     if gallery is None:
         return ""
-    chosen = _spread(len(gallery.names), GALLERY_FACES)
+    chosen = evenly(len(gallery.names), GALLERY_FACES)
     views = "".join(
         f'<label><input type="radio" name="view" id="view-{key}"{" checked" * (key == "slider")}>{label}</label>'
         for key, label in {
@@ -231,17 +232,12 @@ def _faces(gallery: Gallery | None) -> str:
     )
 
 
-def _spread(count: int, most: int) -> np.ndarray:
-    """At most so many of `count` places, from the first to the last."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-
-
 def _beside_photographs(gallery: Gallery) -> str:
     """Faces as they were, refined, and the photographs that look most like the refined ones."""
     if gallery.photographs is None or not len(gallery.photographs):
         return ""
     height, width = gallery.raw.shape[1:3]
-    places, rows = _spread(len(gallery.names), BESIDE_FACES), []
+    places, rows = evenly(len(gallery.names), BESIDE_FACES), []
     for place, near in zip(places, _nearest(gallery.refined[places], gallery.photographs), strict=True):
         pictures = [("raw", gallery.raw[place]), ("refined", gallery.refined[place])]
         pictures += [("photograph", gallery.photographs[k]) for k in near]
