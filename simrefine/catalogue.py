@@ -27,7 +27,8 @@ class RefinerFacts:
 
 @dataclass(frozen=True)
 class DiscriminatorFacts:
-    """The side of the patches that each of its decisions sees, px, one a map of logits."""
+    """The side of the patches that each of its decisions sees, px, one a map of logits; `projected`: of pictures of 128
+    px and more, half of them for smaller ones, but for the first."""
 
     patches: tuple[int, ...]
 
@@ -68,6 +69,7 @@ DISCRIMINATORS = {
     "eyes": DiscriminatorFacts(patches=(23,)),
     "hands": DiscriminatorFacts(patches=(71,)),
     "multiscale": DiscriminatorFacts(patches=(22, 70)),
+    "projected": DiscriminatorFacts(patches=(22, 35, 99, 403)),
 }
 # What a face is made of. Where a part stands in this list is its label in every array.
 PARTS = ("background", "skin", "brows", "eyes", "lips", "mouth", "hair", "clothes")

@@ -128,7 +128,11 @@ class RefinerOptions:
 
 @dataclass(frozen=True)
 class DiscriminatorOptions:
-    name: str = option("multiscale", "patch discriminator", choices=DISCRIMINATORS)
+    name: str = option(
+        "projected",
+        "patch discriminator; projected looks through a network that was trained on photographs of all kinds",
+        choices=DISCRIMINATORS,
+    )
 
 
 @dataclass(frozen=True)
@@ -154,17 +158,17 @@ class RegularisationOptions:
     l2: float = option(0.0, "mean square of the change", low=0)
     channel_mean: float = option(0.0, "L1 of the mean over the colour channels (the paper's colour choice)", low=0)
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
-    high_pass: float = option(2.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
+    high_pass: float = option(0.5, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
     band: float = option(
         50.0,
-        "square of the change within the face between 3/64 and 25/64 of the side, where blotches live; where parts are "
+        "square of the change within the skin between 3/64 and 25/64 of the side, where blotches live; where parts are "
         "known",
         low=0,
     )
     tint: float = option(
         300.0,
-        "squares of the change of colour within the head, and of light over 25/64 of the side: of complexion; where "
-        "parts are known",
+        "squares of the change of colour within skin and hair, and of light over 25/64 of the side: of complexion; "
+        "where parts are known",
         low=0,
     )
     room: float = option(50.0, "square of the change of what is a photograph's own; where faces stand in rooms", low=0)
@@ -216,7 +220,7 @@ class OptimizerOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    steps: int = option(800, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
+    steps: int = option(1200, "adversarial steps: passes of Algorithm 1's outer loop", low=0)
     batch_size: int = option(32, "pictures per update", low=2, high=4096)
     refiner_updates: int = option(1, "K_g: refiner updates a step", low=1, high=100)
     discriminator_updates: int = option(1, "K_d: discriminator updates a step", low=1, high=100)

@@ -190,14 +190,14 @@ MEMORY = [
         SIMGAN,
         '{"room": far_from_head(parts)} if',
         '{"room": 0 * far_from_head(parts)} if',
-        (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_the_face_is_known",),
+        (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_hair_are_known",),
     ),
     Mutant(
-        "blotches are held outside of the face too",
+        "blotches are held outside of the skin too",
         "simrefine/models/losses.py",
-        "return ops.square((fine - slow) * face)",
+        "return ops.square((fine - slow) * skin)",
         "return ops.square(_box_mean(refined - synthetic, narrow) - _box_mean(refined - synthetic, wide))",
-        ("tests/models/test_losses.py::test_the_band_holds_within_the_face_only_and_needs_one",),
+        ("tests/models/test_losses.py::test_the_band_holds_within_the_skin_only_and_needs_one",),
     ),
     Mutant(
         "the refiner is published, not its average",

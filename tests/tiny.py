@@ -16,6 +16,7 @@ TINY = {
     "data.size": SIZE,
     "refiner.width": 4,
     "refiner.blocks": 1,
+    "discriminator.name": "multiscale",  # no look through a pretrained network, which takes seconds to build
     "parts.steps": 2,
     "training.steps": 4,
     "training.batch_size": 4,

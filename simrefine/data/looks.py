@@ -25,7 +25,6 @@ STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse
 NEAR = 0.03  # share of the photographs that count as near in complexion and hair
 HAIR_WEIGHT = 0.25  # of a difference of hair beside one of skin: dark hair that turns blond is no cap, but a bald head
 FEWEST_NEAR = 8  # of them, where the share would be less: one photograph must not dress everyone
-FACE = tuple(PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth"))
 
 
 class Bank(NamedTuple):
@@ -132,11 +131,6 @@ def recolour(
         mapped = np.clip(pixels, low, high) @ maps[:, part].astype(np.float32) + shifts[:, None, part]
         moved += weights[..., part, None] * mapped
     return np.clip(moved, -1, 1).reshape(pictures.shape).astype(np.float32)
-
-
-def face(soft: np.ndarray) -> np.ndarray:
-    """[n, h, w, 1]: how much of each pixel is face or neck, without hair, in [0, 1]."""
-    return soft[..., list(FACE)].sum(axis=-1, keepdims=True)
 
 
 def _light(own: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

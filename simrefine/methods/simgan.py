@@ -15,9 +15,9 @@ from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Batch, Sampler
 from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.looks import face
+from simrefine.data.looks import HAIR, SKIN
 from simrefine.data.points import hold_map, mirror_order, mirror_points
-from simrefine.data.scenes import far_from_head, head
+from simrefine.data.scenes import far_from_head
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
@@ -176,10 +176,12 @@ class SimGAN:
         return hold
 
     def _areas(self, parts: np.ndarray | None) -> dict[str, np.ndarray]:
-        """See `models.losses.self_regularisation`. The seam of a head in a room belongs to no area: it is to heal."""
+        """See `models.losses.self_regularisation`. The seam of a head in a room belongs to no area: it is to heal. Nor do
+        brows, eyes and mouth, which are where a render is farthest from a photograph."""
         if parts is None:
             return {}
-        areas = {"face": face(parts), "head": head(parts)}
+        skin = parts[..., [SKIN]]
+        areas = {"skin": skin, "complexion": skin + parts[..., [HAIR]]}
         return areas | ({"room": far_from_head(parts)} if self.inputs.dresser.has_scenes else {})
 
     # Algorithm 1

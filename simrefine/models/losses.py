@@ -14,7 +14,7 @@ from keras import ops
 REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels: D = P(refined)
 # Terms for faces that are dressed part by part, and where they hold. They are squares: beside terms that hold features,
 # a magnitude of their weight would have its kink at no change at all, where the refiner would never leave it.
-OF_PARTS = {"band": "face", "tint": "head", "room": "room"}
+OF_PARTS = {"band": "skin", "tint": "complexion", "room": "room"}
 BLUR = 9  # px, of the box blur that high_pass takes away
 
 
@@ -92,24 +92,24 @@ def high_pass(refined, synthetic):
     return ops.abs(change - ops.average_pool(change, BLUR, strides=1, padding="same"))
 
 
-def band(face, refined, synthetic):
-    """What changes within the face at the scale of blotches, wider than fine grain and narrower than the fall of light:
-    the square of the change averaged over 3/64 of the side less that over 25/64, each over the face alone. `face`
+def band(skin, refined, synthetic):
+    """What changes within the skin at the scale of blotches, wider than fine grain and narrower than the fall of light:
+    the square of the change averaged over 3/64 of the side less that over 25/64, each over the skin alone. `skin`
     [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
     side = refined.shape[1]
-    change, narrow, wide = (refined - synthetic) * face, _odd(side * 3 / 64), _odd(side * 25 / 64)
-    fine, slow = (_box_mean(change, width) / (_box_mean(face, width) + 1e-3) for width in (narrow, wide))
-    return ops.square((fine - slow) * face)
+    change, narrow, wide = (refined - synthetic) * skin, _odd(side * 3 / 64), _odd(side * 25 / 64)
+    fine, slow = (_box_mean(change, width) / (_box_mean(skin, width) + 1e-3) for width in (narrow, wide))
+    return ops.square((fine - slow) * skin)
 
 
-def tint(head, refined, synthetic):
-    """What would change a complexion, or hair: the squares of any change of colour within the head, as that of its
-    channels less their mean, and of the slow change of light, its mean over 25/64 of the side. Fine light and shade
-    stay free. `head` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+def tint(complexion, refined, synthetic):
+    """What would change a complexion: the squares of any change of colour within skin and hair, as that of its channels
+    less their mean, and of the slow change of light, its mean over 25/64 of the side. Fine light and shade stay free.
+    `complexion` [n, h, w, 1] in [0, 1], how much of a pixel is skin or hair; to [n, h, w, c]."""
     change = refined - synthetic
     light = ops.mean(change, axis=-1, keepdims=True)
     slow = _box_mean(light, _odd(refined.shape[1] * 25 / 64))
-    return ops.square((change - light) * head) + ops.square(slow)
+    return ops.square((change - light) * complexion) + ops.square(slow)
 
 
 def room(where, refined, synthetic):

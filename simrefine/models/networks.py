@@ -14,6 +14,10 @@ import keras
 from keras import ops
 
 from simrefine.config import RefinerOptions
+from simrefine.models.pretrained import build_features, read_pretrained
+
+PRETRAINED_SIDE = 128  # px, below which a face is small for a network that was trained on pictures of 224 px
+FEATURE_SCALE = 10.0  # of the pretrained network's features: their standard deviation on photographs of faces, about
 
 
 def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int) -> keras.Model:
@@ -89,6 +93,17 @@ class Doubling(keras.layers.Layer):
         return n, height and 2 * height, width and 2 * width, channels
 
 
+class LargeEnough(Doubling):
+    """Doubles pictures whose shorter side is under PRETRAINED_SIDE; larger ones stay as they are."""
+
+    def call(self, x):
+        sides = x.shape[1:3]
+        return x if None in sides or min(sides) >= PRETRAINED_SIDE else super().call(x)
+
+    def compute_output_shape(self, shape):
+        return shape[0], None, None, shape[3]
+
+
 def _bilinear(n, dtype: str):
     """The matrix [2 n, n] that doubles a line of n values; beyond both ends the line goes on as it ended."""
     places = ops.clip((ops.cast(ops.arange(2 * n), "float32") - 0.5) / 2.0, 0.0, ops.cast(n - 1, "float32"))
@@ -135,6 +150,25 @@ def multiscale(x, conv, dtype: str) -> list:
     for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
         large = conv(large, filters, 4, strides=strides, activation="leaky_relu")
     return [_logits(small, conv), _logits(large, conv, kernel=4)]
+
+
+def projected(x, conv, dtype: str) -> list:
+    """For faces: a tower that judges 22-pixel patches (grain, edges), and three small heads on what a network that knows
+    photographs makes of the picture, at strides 4, 8 and 16 (Sauer et al. 2021, "Projected GANs converge faster", arXiv
+    2111.01007, without its random mixing). That network stays as it is: what it sees cannot be learnt from two thousand
+    photographs, and cannot be unlearnt in the play."""
+    small = x
+    for filters, strides in ((32, 2), (64, 2), (128, 1)):
+        small = conv(small, filters, 4, strides=strides, activation="leaky_relu")
+    maps = [_logits(small, conv)]
+    colour = ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
+    features = build_features(read_pretrained("lite0"), stages=5, dtype=dtype)(LargeEnough(dtype="float32")(colour))
+    for stage, filters in ((2, 64), (3, 64), (5, 128)):
+        head = keras.layers.Rescaling(1 / FEATURE_SCALE, dtype=dtype)(features[stage - 1])
+        for _ in range(2):
+            head = conv(head, filters, 3, activation="leaky_relu")
+        maps.append(_logits(head, conv))
+    return maps
 
 
 def _logits(x, conv, kernel: int = 1):

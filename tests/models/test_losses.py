@@ -159,9 +159,9 @@ def blob(size: int, width: float, height: float = 0.2) -> np.ndarray:
     return np.repeat((height * spot / spot.sum() * size**2 * width**2)[None, ..., None], 3, axis=-1).astype(np.float32)
 
 
-def held_by_the_band(change, face=None) -> float:
-    face = np.ones((*change.shape[:3], 1), np.float32) if face is None else face
-    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, areas={"face": face}))
+def held_by_the_band(change, skin=None) -> float:
+    skin = np.ones((*change.shape[:3], 1), np.float32) if skin is None else skin
+    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, areas={"skin": skin}))
 
 
 def test_the_band_holds_blotches_and_leaves_grain_and_slow_light_free():
@@ -172,9 +172,9 @@ def test_the_band_holds_blotches_and_leaves_grain_and_slow_light_free():
     assert held_by_the_band(blotch) > 10 * held_by_the_band(light)
 
 
-def test_the_band_holds_within_the_face_only_and_needs_one():
-    blotch, face = blob(64, 0.08), np.zeros((1, 64, 64, 1), np.float32)
-    assert held_by_the_band(blotch, face) == pytest.approx(0, abs=1e-6)
+def test_the_band_holds_within_the_skin_only_and_needs_one():
+    blotch, skin = blob(64, 0.08), np.zeros((1, 64, 64, 1), np.float32)
+    assert held_by_the_band(blotch, skin) == pytest.approx(0, abs=1e-6)
     assert float(self_regularisation({"band": 1.0}, blotch, 0 * blotch, EVERYWHERE)) == 0
 
 
@@ -187,8 +187,8 @@ def test_the_band_means_the_same_at_every_size():
     assert held_by_the_band(blob(128, 0.08)) == pytest.approx(held_by_the_band(blob(64, 0.08)), rel=0.1)
 
 
-def held_by_the_tint(change, head=EVERYWHERE) -> float:
-    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, areas={"head": head}))
+def held_by_the_tint(change, complexion=EVERYWHERE) -> float:
+    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, areas={"complexion": complexion}))
 
 
 def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
@@ -200,7 +200,7 @@ def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
     assert held_by_the_tint(grain[..., :1]) < 0.1 * held_by_the_tint(light[..., :1])  # gray
 
 
-def test_the_tint_leaves_colours_outside_of_the_head_free_and_needs_one():
+def test_the_tint_leaves_colours_outside_of_skin_and_hair_free_and_needs_one():
     colour = np.full((1, 64, 64, 3), 0.2, np.float32) * np.array([1, 0, -1], np.float32)
     assert held_by_the_tint(colour, 0 * EVERYWHERE) == pytest.approx(0, abs=1e-6)
     assert float(self_regularisation({"tint": 1.0}, colour, 0 * colour, EVERYWHERE)) == 0
