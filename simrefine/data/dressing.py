@@ -5,6 +5,7 @@ In go faces; out come the same faces dressed, with the soft labels of their part
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,11 +13,32 @@ import numpy as np
 from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
-from simrefine.data.images import to_uint8
-from simrefine.data.looks import Bank, choose, natural, part_statistics, read_bank, recolour
-from simrefine.data.parts import as_shares
-from simrefine.data.scenes import OUTLINE, Scenes, place, read_scenes
-from simrefine.data.styles import own_generator, restyle, restyle_alone
+from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.looks import (
+    Bank,
+    Moments,
+    choose,
+    natural,
+    part_statistics,
+    read_bank,
+    read_moments,
+    recolour,
+    statistics_of,
+)
+from simrefine.data.parts import as_shares, shares_in
+from simrefine.data.scenes import (
+    OUTLINE,
+    Scenes,
+    outline,
+    persons,
+    place,
+    place_in,
+    read_scenes,
+    usual_light,
+    weigh_light,
+)
+from simrefine.data.styles import draw_styles, move_styles, own_generator, read_styles, restyle, restyle_alone
+from simrefine.data.windows import Window, resize_from
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
@@ -24,6 +46,7 @@ LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is large
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
 
 Parse = Callable[[np.ndarray], np.ndarray]  # uint8 faces to uint8 soft labels, see `models.parser.parser_of`
+Look = Callable[[Window], np.ndarray]  # a window of a face, dressed: float32 [1, rows, columns, c] in [-1, 1]
 
 
 class Dressed(NamedTuple):
@@ -44,6 +67,10 @@ class Dresser(Protocol):
     def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
         """Any faces, float32 [n, h, w, c] in [-1, 1]. Each draws from its own pixels and `seed`: whatever comes with
         it, and in whichever order, it is dressed alike."""
+
+    def look(self, image: np.ndarray, seed: int, pixels: int) -> Look:
+        """The same of one face, uint8 [1, h, w, c], so large that its windows are dressed one by one; about `pixels` px
+        are worked on at a time."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is published of it, by name; no pixel of a photograph is among it."""
@@ -67,6 +94,13 @@ class PictureStyles:
 
     def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
         return Dressed(restyle_alone(pictures, self.styles, self._candidates, seed), None)
+
+    def look(self, image: np.ndarray, seed: int, pixels: int) -> Look:
+        if not self._candidates:
+            return lambda window: to_signed(window.of(image))
+        own = read_styles(image)
+        wanted = draw_styles(image, self.styles, self._candidates, own_generator(image[0], seed))
+        return lambda window: move_styles(to_signed(window.of(image)), own, wanted)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {STYLES: self.styles.astype(np.float32)}
@@ -105,9 +139,36 @@ class PartLooks:
         draws = [own_generator(image, seed).random(self._candidates) for image in images]
         return self._dress(pictures, as_shares(self._parse(images), *images.shape[1:3]), np.array(draws))
 
+    def look(self, image: np.ndarray, seed: int, pixels: int) -> Look:
+        height, width = image.shape[1:3]
+        maps, everywhere = self._parse(image), [*Window(0, height, 0, width).bands(pixels)]
+
+        def soft(window: Window) -> np.ndarray:
+            return shares_in(maps, height, width, window)
+
+        moments = (read_moments(to_signed(band.of(image)), soft(band)) for band in everywhere)
+        statistics = statistics_of(reduce(Moments.__add__, moments))
+        heads = ((band, persons(soft(band), 0)[0, ..., None].astype(np.float32)) for band in everywhere)
+        outlined = resize_from(heads, (height, width), (OUTLINE, OUTLINE)).reshape(1, -1)
+        draws = own_generator(image[0], seed).random((1, self._candidates))
+        chosen = choose(*statistics[:2], outlined, self.bank, draws)
+
+        def recoloured(window: Window) -> np.ndarray:
+            bands = (
+                recolour(to_signed(band.of(image)), soft(band), statistics, self.bank.take(chosen))
+                for band in window.bands(pixels)
+            )
+            return np.concatenate([*bands], axis=1)
+
+        if not self.has_scenes:
+            return recoloured
+        usual = usual_light(*sum(weigh_light(recoloured(band), soft(band)) for band in everywhere))
+        scenes = self.scenes.take(chosen)
+        return lambda window: place_in(window, height, width, recoloured, soft, scenes, usual).astype(np.float32)
+
     def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
         statistics = part_statistics(pictures, soft)
-        chosen = choose(*statistics[:2], soft, self.bank, draws)
+        chosen = choose(*statistics[:2], outline(soft, dilation=0), self.bank, draws)
         dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))
         if self.has_scenes:
             dressed = place(dressed, soft, self.scenes.take(chosen))

@@ -169,12 +169,16 @@ def fit_square(pixels: np.ndarray, size: int) -> np.ndarray:
     return resize(pixels[top : top + side, left : left + side], size, size)
 
 
-def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 or float32 [h, w, c] to [height, width, c] of the same type; both sides shrink or both grow."""
+def resize(pixels: np.ndarray, height: int, width: int, growing: bool | None = None) -> np.ndarray:
+    """uint8 or float32 [h, w, c] to [height, width, c] of the same type; both sides shrink or both grow.
+
+    `growing` is whether they grow, where one side alone does not show it."""
     if pixels.shape[:2] == (height, width):
         return pixels
+    if growing is None:
+        growing = height * width >= pixels.shape[0] * pixels.shape[1]
     # Area averages do not alias when shrinking; when growing they would show blocks.
-    method = cv2.INTER_AREA if height * width < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
+    method = cv2.INTER_CUBIC if growing else cv2.INTER_AREA
     return cv2.resize(pixels, (width, height), interpolation=method).reshape(height, width, -1)
 
 
@@ -190,6 +194,11 @@ def shrink(images: np.ndarray, side: int) -> np.ndarray:
 def to_signed(pixels: np.ndarray) -> np.ndarray:
     """uint8 in [0, 255] to float32 in [-1, 1]."""
     return pixels.astype(np.float32) / np.float32(GRAY_LEVELS) - 1
+
+
+def as_signed(pixels: np.ndarray) -> np.ndarray:
+    """Pixels in [-1, 1]: uint8 by `to_signed`, floats as they are."""
+    return to_signed(pixels) if pixels.dtype == np.uint8 else pixels
 
 
 def to_uint8(signed: np.ndarray) -> np.ndarray:

@@ -56,29 +56,50 @@ def natural(bank: Bank) -> np.ndarray:
     return seen & ~is_tinted(to_lab(bank.means[:, SKIN]))
 
 
+class Moments(NamedTuple):
+    """What the statistics of parts are made of; those of two halves of a picture add up to those of the picture."""
+
+    pixels: int  # of each picture
+    weights: np.ndarray  # [n, parts], of a part's pixels
+    sums: np.ndarray  # float64 [n, parts, c + c * c], weighted, of colours and of their products
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(*(one + another for one, another in zip(self, other, strict=True)))
+
+
 def part_statistics(pictures: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares [n, parts], means [n, parts, c] and covariances [n, parts, c, c] of pictures, float32 [n, h, w, c], over
     their soft labels, float32 [n, h, w, parts]."""
+    return statistics_of(read_moments(pictures, soft))
+
+
+def read_moments(pictures: np.ndarray, soft: np.ndarray) -> Moments:
+    """Of pictures, or of a window of them, float32 [n, h, w, c], over their soft labels, float32 [n, h, w, parts]."""
     n, height, width, channels = pictures.shape
     # In float32 the difference of two moments near 1 may be negative, which no covariance is.
     pixels = pictures.reshape(n, -1, channels).astype(np.float64)
     weights = soft.reshape(n, height * width, -1).swapaxes(1, 2)  # [n, parts, pixels]
-    totals = weights.sum(axis=-1)
     products = (pixels[..., :, None] * pixels[..., None, :]).reshape(n, -1, channels * channels)
-    moments = weights @ np.concatenate([pixels, products], axis=-1) / np.maximum(totals, 1e-6)[..., None]
-    means = moments[..., :channels]
-    covariances = moments[..., channels:].reshape(n, -1, channels, channels) - means[..., :, None] * means[..., None, :]
+    return Moments(height * width, weights.sum(axis=-1), weights @ np.concatenate([pixels, products], axis=-1))
+
+
+def statistics_of(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares, means and covariances, see `part_statistics`."""
+    n, parts, size = moments.sums.shape
+    channels = int(size**0.5)  # of c + c * c
+    means, products = np.split(moments.sums / np.maximum(moments.weights, 1e-6)[..., None], [channels], axis=-1)
+    covariances = products.reshape(n, parts, channels, channels) - means[..., :, None] * means[..., None, :]
     covariances += ROUNDING * np.eye(channels)
-    return totals / (height * width), means, covariances
+    return moments.weights / moments.pixels, means, covariances
 
 
-def choose(shares: np.ndarray, means: np.ndarray, soft: np.ndarray, bank: Bank, draws: np.ndarray) -> np.ndarray:
+def choose(shares: np.ndarray, means: np.ndarray, heads: np.ndarray, bank: Bank, draws: np.ndarray) -> np.ndarray:
     """For each face a photograph: of some drawn among those of nearest complexion and hair, the one whose person the
     rendered head hides best, so that least of the room has to be made up.
 
     Args:
         shares, means: [n, parts] and [n, parts, c], of the faces, see `part_statistics`.
-        soft: float32 [n, h, w, parts], of the faces.
+        heads: [n, OUTLINE * OUTLINE], their outlines without dilation, see `scenes.outline`.
         bank: of m photographs.
         draws: [n, candidates], uniform in [0, 1).
 
@@ -90,7 +111,6 @@ def choose(shares: np.ndarray, means: np.ndarray, soft: np.ndarray, bank: Bank, 
     far = np.hypot(far, np.where(have_hair, HAIR_WEIGHT * _apart(means, bank.means, HAIR), 0))
     near = far.argsort(axis=1)[:, : max(FEWEST_NEAR, int(NEAR * far.shape[1]))]
     drawn = np.take_along_axis(near, (draws * near.shape[1]).astype(int), axis=1)
-    heads = outline(soft, dilation=0)
     made_up = (bank.outlines[drawn] * (1 - heads[:, None])).sum(axis=-1)
     return drawn[np.arange(len(means)), made_up.argmin(axis=1)]
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from simrefine.catalogue import PARTS
+from simrefine.data.windows import Window, resize_into
 
 UNKNOWN = 255
 
@@ -81,3 +82,12 @@ def resize_soft(soft: np.ndarray, height: int, width: int) -> np.ndarray:
 def as_shares(soft: np.ndarray, height: int, width: int) -> np.ndarray:
     """Soft labels, uint8 [n, s, t, parts] with 255 for 1, as float32 [n, height, width, parts] in [0, 1]."""
     return resize_soft(soft.astype(np.float32) / 255.0, height, width)
+
+
+def shares_in(soft: np.ndarray, height: int, width: int, window: Window) -> np.ndarray:
+    """A window of `as_shares`: float32 [n, rows, columns, parts]."""
+    return np.stack([resize_into(maps, height, width, window, _soft_line) for maps in soft.astype(np.float32) / 255.0])
+
+
+def _soft_line(unit: np.ndarray, to: int) -> np.ndarray:
+    return resize_soft(unit[None], to, unit.shape[1])[0]

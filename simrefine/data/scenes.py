@@ -4,14 +4,16 @@ In go photographs and faces with their soft part labels (data/parts.py); out com
 No pixel of a head moves, so labels stay valid.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from simrefine.catalogue import PARTS
-from simrefine.data.images import resize, to_signed
+from simrefine.data.images import to_signed
 from simrefine.data.parts import as_shares
+from simrefine.data.windows import Window, resize_into
 
 BACKGROUND, CLOTHES = PARTS.index("background"), PARTS.index("clothes")
 PERSON = 0.3  # share of a pixel from which on it shows the photograph's person
@@ -21,6 +23,8 @@ SEAM = 0.5 / 64  # standard deviation of the seam's width, in shares of the side
 MIXED = 1 / 96  # how far inside an outline a pixel may still have what is outside in it, in shares of the side
 SOLID = 0.97  # share of a pixel from which on it shows one thing alone, and has no other colour in it
 LENS = 0.5  # px, standard deviation by which an outline is soft in a photograph of any size
+LENS_REACH = 3  # px, more than how far that goes
+BAND_PIXELS = 2**17  # of soft labels at a time, where windows of large pictures are made
 OUTLINE = 16  # px, side of the outlines that are held against each other
 
 
@@ -81,16 +85,100 @@ def place(pictures: np.ndarray, soft: np.ndarray, scenes: Scenes) -> np.ndarray:
 
     They wear the photograph's clothes where they are clothed. What the photograph does not show of these, as at a neck
     that its own person hid, has their colour and the shading of the rendered ones."""
-    size, shown = pictures.shape[1:3], (scenes.rooms, scenes.clothes, scenes.worn.astype(np.float32))
-    rooms, clothes, worn = (np.stack([resize(one, *size) for one in values]) for values in shown)
-    rooms, clothes = to_signed(rooms), to_signed(clothes)
+    height, width = pictures.shape[1:3]
+    own = _unmixed(pictures, head(soft), height)
+    view = _see(scenes, height, width, Window(0, height, 0, width))
+    return _compose(pictures, own, soft, view, height, usual_light(*weigh_light(pictures, soft)))
+
+
+def place_in(
+    window: Window,
+    height: int,
+    width: int,
+    pictures: Callable[[Window], np.ndarray],
+    soft: Callable[[Window], np.ndarray],
+    scenes: Scenes,
+    usual: np.ndarray,
+) -> np.ndarray:
+    """A window of what `place` makes of pictures so large that they are had by windows.
+
+    Args:
+        window: the one that is wanted.
+        height, width: of the pictures, px.
+        pictures, soft: a window of them, and of their soft labels, see `place`.
+        scenes: see `place`.
+        usual: see `usual_light`.
+    """
+    seen = window.grown(LENS_REACH, height, width)
+    before, labels = pictures(seen), soft(seen)
+    own, heads = before, head(labels)
+    reach = _mixed_reach(height)
+    # The head's own colour is asked for only where an outline is: not in a window of room, nor within the head.
+    if _cut(heads, height).any() and not (_heads_in(seen.grown(reach, height, width), soft) > SOLID).all():
+        wide = seen.grown(reach + _blur_reach(reach + 0.5), height, width)
+        own = seen.within(wide).of(_unmixed(pictures(wide), _heads_in(wide, soft), height))
+    view = _see(scenes, height, width, seen)
+    return window.within(seen).of(_compose(before, own, labels, view, height, usual))
+
+
+def _heads_in(window: Window, soft: Callable[[Window], np.ndarray]) -> np.ndarray:
+    """`head` in a window, by bands: soft labels take eight times its memory."""
+    return np.concatenate([head(soft(band)) for band in window.bands(BAND_PIXELS)], axis=1)
+
+
+def weigh_light(pictures: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """Of the clothes in pictures, or in a window of them, float32 [n, h, w, c], with soft labels, float32 [n, h, w,
+    parts], the light and the weight: [2, n, 1, 1, 1]; those of two halves of a picture add up to those of the
+    picture."""
+    own = soft[..., CLOTHES, None]
+    light = own * pictures.mean(axis=-1, keepdims=True)
+    return np.stack([each.sum(axis=(1, 2), keepdims=True) for each in (light, own)])
+
+
+def usual_light(light: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The mean light of the clothes in whole pictures, [n, 1, 1, 1], from what `weigh_light` found."""
+    return light / np.maximum(weight, 1e-6)
+
+
+class _View(NamedTuple):
+    """What n scenes show in a window."""
+
+    rooms: np.ndarray  # float32 [n, rows, columns, c] in [-1, 1]
+    clothes: np.ndarray  # the same
+    worn: np.ndarray  # float32 [n, rows, columns, 1]
+    clothed: np.ndarray  # bool [n, 1, 1, 1]: whether any are worn, in the window or elsewhere
+
+
+def _see(scenes: Scenes, height: int, width: int, window: Window) -> _View:
+    """A window of n scenes that are resized to `height` x `width` px."""
+    rooms, clothes, worn = (
+        np.stack([resize_into(one, height, width, window) for one in values.astype(np.float32)]) for values in scenes
+    )
+    clothed = scenes.worn.any(axis=(1, 2, 3), keepdims=True)
+    return _View(to_signed(np.clip(rooms, 0, 255)), to_signed(np.clip(clothes, 0, 255)), worn, clothed)
+
+
+def _compose(
+    pictures: np.ndarray,
+    persons: np.ndarray,
+    soft: np.ndarray,
+    view: _View,
+    height: int,
+    usual: np.ndarray,
+) -> np.ndarray:
+    """Persons, which have no other colour in them, in the photographs' clothes before the photographs' rooms.
+
+    Args:
+        pictures, persons, soft: float32 [n, rows, columns, ...], the window that `view` has of the scenes.
+        height: of the whole pictures, px.
+        usual: see `usual_light`.
+    """
     heads, own = head(soft), soft[..., CLOTHES, None]
     light = pictures.mean(axis=-1, keepdims=True)
-    usual = (own * light).sum(axis=(1, 2), keepdims=True) / np.maximum(own.sum(axis=(1, 2), keepdims=True), 1e-6)
-    carried = np.clip(clothes + (1 - worn) * (light - usual), -1, 1)
-    dressed = np.where(scenes.worn.any(axis=(1, 2, 3), keepdims=True), carried, pictures)
-    behind = _mix(own / np.maximum(1 - heads, 1e-3), dressed, rooms)
-    return _mix(heads, _unmixed(pictures, heads), behind)
+    carried = np.clip(view.clothes + (1 - view.worn) * (light - usual), -1, 1)
+    dressed = np.where(view.clothed, carried, pictures)
+    behind = _mix(own / np.maximum(1 - heads, 1e-3), dressed, view.rooms, height)
+    return _mix(heads, persons, behind, height)
 
 
 def head(soft: np.ndarray) -> np.ndarray:
@@ -122,32 +210,46 @@ def persons(soft: np.ndarray, dilation: float) -> np.ndarray:
 
 def _inside(share: np.ndarray) -> np.ndarray:
     """Bool [h, w, 1]: where a part, whose share [h, w] is, has no other colour in it."""
-    return (_eroded(share) > SOLID)[..., None]
+    return (_eroded(share, _mixed_reach(len(share))) > SOLID)[..., None]
 
 
-def _eroded(share: np.ndarray) -> np.ndarray:
-    reach = max(1, round(MIXED * len(share)))
+def _eroded(share: np.ndarray, reach: int) -> np.ndarray:
     return cv2.erode(share, np.ones((2 * reach + 1,) * 2))
 
 
-def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray) -> np.ndarray:
+def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray, height: int) -> np.ndarray:
     """Pictures before others, by their share of each pixel. The parser's doubt at an outline is wider than the outline
     is soft, most of all where its maps were enlarged; cut sharp, it would be all steps, which no lens draws."""
-    cut = np.clip((share - 0.5) * (1 + share.shape[1] / 64) + 0.5, 0, 1)
+    cut = _cut(share, height)
     cut = np.stack([cv2.GaussianBlur(one, (0, 0), LENS) for one in cut[..., 0]])[..., None]
     return cut * before + (1 - cut) * behind
 
 
-def _unmixed(pictures: np.ndarray, heads: np.ndarray) -> np.ndarray:
+def _cut(share: np.ndarray, height: int) -> np.ndarray:
+    return np.clip((share - 0.5) * (1 + height / 64) + 0.5, 0, 1)
+
+
+def _unmixed(pictures: np.ndarray, heads: np.ndarray, height: int) -> np.ndarray:
     """Pictures [n, h, w, c] that have, where a pixel is partly head, the head's own colour from where it is wholly
-    head, so that no rim of the old background comes along."""
-    inner = np.stack([_eroded(share) for share in heads[..., 0]])[..., None]
-    reach = max(1, round(MIXED * pictures.shape[1])) + 0.5
-    own = [_mean_near(*pair, reach) for pair in zip(pictures, inner**4 + 1e-4, strict=True)]
+    head, so that no rim of the old background comes along; `height` is that of the whole pictures, px."""
+    reach = _mixed_reach(height)
+    inner = np.stack([_eroded(share, reach) for share in heads[..., 0]])[..., None]
+    own = [_mean_near(*pair, reach + 0.5) for pair in zip(pictures, inner**4 + 1e-4, strict=True)]
     return np.where(inner > SOLID, pictures, np.stack(own))
 
 
 def _mean_near(picture: np.ndarray, weight: np.ndarray, reach: float) -> np.ndarray:
     """The weighted mean over a normal window of standard deviation `reach` px: picture [h, w, c], weight [h, w, 1]."""
-    blurred = cv2.GaussianBlur(picture * weight, (0, 0), reach).reshape(picture.shape)
-    return blurred / cv2.GaussianBlur(weight, (0, 0), reach).reshape(weight.shape)
+    size = (2 * _blur_reach(reach) + 1,) * 2
+    blurred = cv2.GaussianBlur(picture * weight, size, reach).reshape(picture.shape)
+    return blurred / cv2.GaussianBlur(weight, size, reach).reshape(weight.shape)
+
+
+def _blur_reach(deviation: float) -> int:
+    """How far a normal window reaches, px: what OpenCV takes for floats."""
+    return (round(8 * deviation + 1) | 1) // 2
+
+
+def _mixed_reach(height: int) -> int:
+    """How far inside an outline a pixel may still have what is outside in it, px."""
+    return max(1, round(MIXED * height))

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from simrefine.data.images import GRAY_LEVELS, to_signed, to_uint8
+from simrefine.data.images import GRAY_LEVELS, as_signed, to_signed, to_uint8
+from simrefine.data.windows import Window
 from simrefine.randomness import generator
 
 # Standard deviation of the window through which colours are read, in shares of the side. A blue sky or a red curtain
@@ -20,17 +21,26 @@ from simrefine.randomness import generator
 WINDOW = 0.2
 # Variance of rounding to whole gray levels, in units of [-1, 1]: a flat picture has no less.
 ROUNDING = 1 / 12 / GRAY_LEVELS**2
+BAND_PIXELS = 2**18  # at a time in float64, of a picture whose colours are read
 
 
 def read_styles(pictures: np.ndarray) -> np.ndarray:
-    """The style of each picture: float32 [n, h, w, c] in [-1, 1] to float64 [n, 1 + c, c], the mean above the root of
-    the covariance, both in those units and weighted by a normal window in the middle."""
-    n, height, width, channels = pictures.shape
-    pixels = pictures.reshape(n, -1, channels).astype(np.float64)
-    weights = np.outer(_window(height), _window(width)).reshape(-1, 1)
-    means = (weights * pixels).sum(axis=1, keepdims=True)
-    centred = pixels - means
-    covariances = (weights * centred).transpose(0, 2, 1) @ centred
+    """The style of each picture: float32 [n, h, w, c] in [-1, 1], or gray levels as uint8, to float64 [n, 1 + c, c],
+    the mean above the root of the covariance, both in units of [-1, 1] and weighted by a normal window in the
+    middle."""
+    height, width = pictures.shape[1:3]
+    down, across = _window(height), _window(width)
+
+    def bands():
+        """Weights [pixels, 1] and pixels [n, pixels, c], in float64, of as many rows as fit."""
+        for band in Window(0, height, 0, width).bands(BAND_PIXELS):
+            pixels = as_signed(band.of(pictures)).reshape(len(pictures), -1, pictures.shape[-1]).astype(np.float64)
+            yield np.outer(down[band.top : band.bottom], across).reshape(-1, 1), pixels
+
+    means = sum((weights * pixels).sum(axis=1, keepdims=True) for weights, pixels in bands())
+    covariances = sum(
+        (weights * (pixels - means)).transpose(0, 2, 1) @ (pixels - means) for weights, pixels in bands()
+    )
     return np.concatenate([means, _power(covariances, 0.5, floor=ROUNDING)], axis=1)
 
 
@@ -42,7 +52,11 @@ def read_all_styles(pictures: Iterable[np.ndarray]) -> np.ndarray:
 
 def transfer_styles(pictures: np.ndarray, styles: np.ndarray) -> np.ndarray:
     """Pictures, float32 [n, h, w, c] in [-1, 1], with the colours of `styles` [n, 1 + c, c]; clipped to the range."""
-    own = read_styles(pictures)
+    return move_styles(pictures, read_styles(pictures), styles)
+
+
+def move_styles(pictures: np.ndarray, own: np.ndarray, styles: np.ndarray) -> np.ndarray:
+    """The same, of pictures or windows of pictures whose styles are `own` [n, 1 + c, c]."""
     transforms = monge_map(own[:, 1:] @ own[:, 1:], styles[:, 1:] @ styles[:, 1:])
     moved = (pictures - own[:, None, :1]) @ transforms[:, None].astype(np.float32) + styles[:, None, :1]
     return np.clip(moved, -1.0, 1.0).astype(np.float32)
@@ -65,8 +79,12 @@ def restyle(pictures: np.ndarray, styles: np.ndarray, candidates: int, rng: np.r
     unchanged where `candidates` is 0."""
     if not candidates:
         return pictures
-    drawn = rng.integers(len(styles), size=(len(pictures), candidates))
-    return transfer_styles(pictures, choose_styles(pictures, styles, drawn))
+    return transfer_styles(pictures, draw_styles(pictures, styles, candidates, rng))
+
+
+def draw_styles(pictures: np.ndarray, styles: np.ndarray, candidates: int, rng: np.random.Generator) -> np.ndarray:
+    """For each picture the nearest of `candidates` random `styles` [m, 1 + c, c]: [n, 1 + c, c]."""
+    return choose_styles(pictures, styles, rng.integers(len(styles), size=(len(pictures), candidates)))
 
 
 def restyle_alone(pictures: np.ndarray, styles: np.ndarray, candidates: int, seed: int) -> np.ndarray:
@@ -78,14 +96,14 @@ def restyle_alone(pictures: np.ndarray, styles: np.ndarray, candidates: int, see
 
 def own_generator(image: np.ndarray, seed: int) -> np.random.Generator:
     """The random numbers by which a uint8 picture draws its look: they follow from its pixels and `seed` alone."""
-    return generator(seed, zlib.crc32(image.tobytes()), "style")
+    return generator(seed, zlib.crc32(np.ascontiguousarray(image)), "style")
 
 
 def choose_styles(pictures: np.ndarray, styles: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """For each picture, the nearest of its candidates: the one that asks for the least change.
 
     Args:
-        pictures: float32 [n, h, w, c] in [-1, 1].
+        pictures: float32 [n, h, w, c] in [-1, 1], or uint8.
         styles: [m, 1 + c, c].
         candidates: int [n, k], places in `styles`. One candidate = any photograph's colours, and orange or blue faces
             among them; many = always the most usual colours.

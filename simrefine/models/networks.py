@@ -9,10 +9,13 @@ convolution.
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import keras
+import numpy as np
 from keras import ops
 
+from simrefine.catalogue import REFINERS
 from simrefine.config import RefinerOptions
 from simrefine.models.pretrained import build_features, read_pretrained
 
@@ -34,6 +37,30 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
     else:
         refined = conv(features, channels, 1, dtype="float32")
     return keras.Model(picture, ops.clip(refined, -1.0, 1.0), name="refiner")
+
+
+def reach(options: RefinerOptions, channels: int) -> int:
+    """How far from a pixel of a refiner's output the farthest pixel is that has a part in it, px.
+
+    It is seen, not reckoned: of a network of this shape whose weights are all positive, a single pixel that is not 0
+    leaves no pixel within reach at 0. Where layers halve the picture, it depends on the pixel's place, so every place
+    within a stride is tried."""
+    stride = REFINERS[options.name].stride
+    network = build_refiner(replace(options, width=2), channels, "float32", seed=0)
+    for variable in network.variables:
+        bias = variable.path.endswith("bias")
+        variable.assign(np.full(variable.shape, 0.0 if bias else 1 / np.prod(variable.shape[:-1])))
+    side = 16 * stride
+    while True:
+        side, middle = 2 * side, side  # a multiple of the stride
+        pictures = np.zeros((stride, side, side, channels), np.float32)
+        places = middle + np.arange(stride)
+        pictures[np.arange(stride), places, places] = 1
+        reached = (np.asarray(network(pictures)) - pictures).any(axis=-1)
+        rows, columns = (reached.any(axis=axis) for axis in (2, 1))
+        if not (rows[:, [0, -1]] | columns[:, [0, -1]]).any():
+            picture, line = np.nonzero(rows | columns)
+            return int(np.abs(line - places[picture]).max())
 
 
 def build_discriminator(name: str, channels: int, dtype: str, seed: int) -> keras.Model:

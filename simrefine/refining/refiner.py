@@ -4,6 +4,8 @@ import copy
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +13,23 @@ import numpy as np
 from simrefine import backend
 from simrefine.catalogue import REFINERS
 from simrefine.data.images import resize, to_signed, to_uint8
+from simrefine.data.windows import put_together, resize_from, resize_into, windows
 from simrefine.errors import UserError
+from simrefine.memory import LEAST, working_bytes
 from simrefine.methods.state import build_from
-from simrefine.models.networks import build_refiner
+from simrefine.models.networks import build_refiner, reach
 from simrefine.refining.photographs import build_dresser
 from simrefine.refining.pictures import MAX_BATCH_PIXELS
+from simrefine.refining.tiles import in_tiles
 from simrefine.threads import in_batches
 from simrefine.training.published import PublishedRefiner, read_refiner
 
 # At which scale a refiner works: that of its training, or each picture's own.
 SCALES = TRAINING, OWN = ("training", "own")
 MAX_ASPECT = 4  # sides of what can be a face crop; a longer strip stays at its own scale, or it could fill the memory
+# Bytes of working memory a pixel: what dressing takes, in float64 and eight soft labels, and what a network takes for
+# each feature channel of its width, of which some eight maps are alive at once. Measured by experiments/large_pictures.py.
+PIXEL_BYTES, PIXEL_BYTES_OF_WIDTH = 1200, 32
 
 
 class Refiner:
@@ -39,6 +47,8 @@ class Refiner:
             the refiner was trained without styles.
         scale: "training" refines pictures of another size at the size of the training and adds the change to them, see
             `at_scale`; "own" puts them through the network as they are.
+        memory_gib: what the process may take in all, GiB; larger pictures are refined in windows (refining/tiles.py).
+            None = half of what the machine or its container has.
 
     Raises:
         UserError: there is no refiner in it, or it is damaged or of another architecture; `style` or `photographs` hold
@@ -65,6 +75,7 @@ class Refiner:
         photographs: Path | str | None = None,
         seed: int = 0,
         scale: str = TRAINING,
+        memory_gib: float | None = None,
     ):
         if scale not in SCALES:
             raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
@@ -95,6 +106,9 @@ class Refiner:
         }
         self._weights, self._other_style = published.fingerprint, style is not None
         self.fingerprint = self._identify()
+        self._memory = working_bytes(memory_gib)
+        self._pixel_bytes = max(PIXEL_BYTES, PIXEL_BYTES_OF_WIDTH * options.width)
+        self._overlap = cache(lambda: -(-reach(options, self.channels) // self._stride) * self._stride)
 
     def without_network(self) -> "Refiner":
         """One that gives faces their colours and rooms only: what the network is given, to be held against what it
@@ -125,11 +139,9 @@ class Refiner:
         Raises:
             UserError: the array is of another type or shape.
         """
-        styled = self.dress(pictures)
-        if self._dressed_only or not styled.size:
-            return to_uint8(styled)
-        refine = self._refine_padded
-        return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
+        pictures = np.asarray(pictures)
+        check_pictures(pictures, self.channels)
+        return self._in_memory(self._refine_whole, self._refine_in_windows, pictures)
 
     def dress(self, pictures: np.ndarray) -> np.ndarray:
         """What the network is given: uint8 [n, h, w, channels] to float32 of the same shape in [-1, 1], faces in the
@@ -140,9 +152,67 @@ class Refiner:
         """
         pictures = np.asarray(pictures)
         check_pictures(pictures, self.channels)
+        return self._in_memory(self._dress_whole, self._dress_in_windows, pictures)
+
+    def _in_memory(
+        self,
+        whole: Callable[[np.ndarray], np.ndarray],
+        in_windows: Callable[[np.ndarray, int], np.ndarray],
+        pictures: np.ndarray,
+    ) -> np.ndarray:
+        """Pictures worked on as many at a time as there is memory for, or if that is less than one, in windows of so
+        many px."""
+        if not pictures.size:
+            return whole(pictures)
+        sides = pictures.shape[1:3]
+        held = 2 * pictures[0].nbytes  # the picture and its result
+        pixels = max(LEAST, self._memory - held) // 2 // self._pixel_bytes
+        if at_once := pixels // max(np.prod(sides), np.prod(self._worked(*sides))):
+            return in_batches(whole, pictures, int(at_once))
+        return np.concatenate([in_windows(picture[None], int(pixels)) for picture in pictures])
+
+    def _worked(self, height: int, width: int) -> tuple[int, int]:
+        """The sides that the network works at, for pictures of these."""
+        return (height, width) if self._scale == OWN else sides_at_scale(self.size, height, width)
+
+    def _refine_whole(self, pictures: np.ndarray) -> np.ndarray:
+        styled = self._dress_whole(pictures)
+        if self._dressed_only or not styled.size:
+            return to_uint8(styled)
+        refine = self._refine_padded
+        return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
+
+    def _dress_whole(self, pictures: np.ndarray) -> np.ndarray:
         if not pictures.size:
             return to_signed(pictures)
         return self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
+
+    def _refine_in_windows(self, picture: np.ndarray, pixels: int) -> np.ndarray:
+        """As `_refine_whole`, of one picture, uint8 [1, h, w, c], some `pixels` px at a time."""
+        height, width = picture.shape[1:3]
+        look = self.dresser.look(picture, self._seed, pixels)
+        everywhere = windows(height, width, max(1, isqrt(pixels)))
+        if self._dressed_only:
+            return put_together(((window, to_uint8(look(window))) for window in everywhere), np.empty_like(picture))
+        sides = self._worked(height, width)
+        if sides == (height, width):
+            refined = in_tiles(self._refine_padded, look, sides, pixels, self._overlap(), self._stride)
+            return put_together(((window, to_uint8(part)) for window, part in refined), np.empty_like(picture))
+        everywhere = [*everywhere]
+        scaled = resize_from(((window, look(window)[0]) for window in everywhere), (height, width), sides)[None]
+        refined = in_tiles(
+            self._refine_padded, lambda window: window.of(scaled), sides, pixels, self._overlap(), self._stride
+        )
+        change = put_together(refined, np.empty_like(scaled)) - scaled
+        changed = (
+            (window, to_uint8(look(window) + resize_into(change[0], height, width, window))) for window in everywhere
+        )
+        return put_together(changed, np.empty_like(picture))
+
+    def _dress_in_windows(self, picture: np.ndarray, pixels: int) -> np.ndarray:
+        look = self.dresser.look(picture, self._seed, pixels)
+        dressed = ((window, look(window)) for window in windows(*picture.shape[1:3], max(1, isqrt(pixels))))
+        return put_together(dressed, np.empty(picture.shape, np.float32))
 
     def _refine_padded(self, styled: np.ndarray) -> np.ndarray:
         """float32 [n, h, w, channels] to the same; the network gets sides that are multiples of its stride."""
@@ -216,13 +286,21 @@ def at_scale(size: int, refine: Callable[[np.ndarray], np.ndarray], pictures: np
         pictures: float32 [n, h, w, c]. Where the shorter side is `size` already, the result is `refine(pictures)`.
     """
     height, width = pictures.shape[1:3]
-    shorter, longer = sorted((height, width))
-    if shorter == size or longer > MAX_ASPECT * shorter:
+    sides = sides_at_scale(size, height, width)
+    if sides == (height, width):
         return refine(pictures)
-    sides = [round(side * size / shorter) for side in (height, width)]
     scaled = np.stack([resize(picture, *sides) for picture in pictures])
     refined = in_batches(refine, scaled, max(1, MAX_BATCH_PIXELS // (sides[0] * sides[1])))
     return pictures + np.stack([resize(change, height, width) for change in refined - scaled])
+
+
+def sides_at_scale(size: int, height: int, width: int) -> tuple[int, int]:
+    """The sides at which `at_scale` refines pictures, px: their own where the shorter one is `size`, and those of
+    strips."""
+    shorter, longer = sorted((height, width))
+    if longer > MAX_ASPECT * shorter:
+        return height, width
+    return round(height * size / shorter), round(width * size / shorter)
 
 
 # The name by which it is had: simrefine.load(path).

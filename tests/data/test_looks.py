@@ -13,6 +13,7 @@ from simrefine.data.looks import (
     read_bank,
     recolour,
 )
+from simrefine.data.scenes import outline
 
 
 def dress(pictures, soft, bank) -> np.ndarray:
@@ -74,14 +75,14 @@ def test_the_photograph_is_one_of_near_complexion(monkeypatch):
     skins = [(90, 60, 45)] * 20 + [(201, 151, 121)] + [(240, 200, 180)] * 20
     bank = bank_of(*(portrait(skin=skin, seed=k) for k, skin in enumerate(skins)))
     draws = np.random.default_rng(0).random((1, 3)) * 0.4  # the nearest of the two that are near
-    assert choose(*part_statistics(picture, soft)[:2], soft, bank, draws)[0] == 20
+    assert choose(*part_statistics(picture, soft)[:2], outline(soft, dilation=0), bank, draws)[0] == 20
 
 
 def test_dark_hair_is_not_given_the_colour_of_light_hair_where_there_is_dark(monkeypatch):
     monkeypatch.setattr(looks, "FEWEST_NEAR", 1)
     picture, soft = given(portrait())
     bank = bank_of(*(portrait(hair=hair, seed=k) for k, hair in enumerate([(220, 190, 140)] * 9 + [(62, 41, 22)])))
-    assert choose(*part_statistics(picture, soft)[:2], soft, bank, np.zeros((1, 1)))[0] == 9
+    assert choose(*part_statistics(picture, soft)[:2], outline(soft, dilation=0), bank, np.zeros((1, 1)))[0] == 9
 
 
 def test_among_them_it_is_the_one_whose_person_the_head_hides(monkeypatch):
@@ -89,7 +90,7 @@ def test_among_them_it_is_the_one_whose_person_the_head_hides(monkeypatch):
     picture, soft = given(portrait(shift=4))
     bank = bank_of(*(portrait(shift=-8, seed=k) for k in range(9)), portrait(shift=4, seed=10))
     draws = np.linspace(0, 0.999, 10)[None]
-    assert choose(*part_statistics(picture, soft)[:2], soft, bank, draws)[0] == 9
+    assert choose(*part_statistics(picture, soft)[:2], outline(soft, dilation=0), bank, draws)[0] == 9
 
 
 def test_gray_faces_are_dressed_too():
@@ -99,7 +100,7 @@ def test_gray_faces_are_dressed_too():
     bank = read_bank(images[None, ..., :1], labels[None])
     assert natural(bank).all()
     draws = np.zeros((1, 1))
-    assert choose(*part_statistics(gray, soft)[:2], soft, bank, draws).tolist() == [0]
+    assert choose(*part_statistics(gray, soft)[:2], outline(soft, dilation=0), bank, draws).tolist() == [0]
     assert part_statistics(dress(gray, soft, bank), soft)[1][0, SKIN] == pytest.approx(bank.means[0, SKIN], abs=0.02)
 
 

@@ -1,0 +1,148 @@
+"""Large pictures piece by piece: the windows that cover a picture, and resizing that makes or takes one of them.
+
+Resizing is linear and works on rows and columns apart, so what it does to one side is a matrix of weights. OpenCV's own
+weights are had by letting it resize the unit matrix.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from simrefine.data.images import resize
+
+Line = Callable[[np.ndarray, int], np.ndarray]  # resizes the columns of float32 [n, w, 1] to [m, w, 1]
+CHUNK = 256  # columns of a unit matrix at a time, which would be as large as the picture
+
+
+class Window(NamedTuple):
+    """A rectangle of a picture, px."""
+
+    top: int
+    bottom: int  # the first row below it
+    left: int
+    right: int  # the first column beside it
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def of(self, pictures: np.ndarray) -> np.ndarray:
+        """This part of pictures [n, h, w, ...], a view."""
+        return pictures[:, self.top : self.bottom, self.left : self.right]
+
+    def grown(self, reach: int, height: int, width: int) -> "Window":
+        """Larger by `reach` on every side, as far as a picture of this height and width goes."""
+        return Window(
+            max(0, self.top - reach),
+            min(height, self.bottom + reach),
+            max(0, self.left - reach),
+            min(width, self.right + reach),
+        )
+
+    def within(self, outer: "Window") -> "Window":
+        """The same place, counted from the corner of a window around it."""
+        top, left = outer.top, outer.left
+        return Window(self.top - top, self.bottom - top, self.left - left, self.right - left)
+
+    def bands(self, pixels: int) -> Iterator["Window"]:
+        """Bands of whole rows that cover it, each of at most `pixels` px, or of one row."""
+        rows = max(1, pixels // self.width)
+        for top in range(self.top, self.bottom, rows):
+            yield Window(top, min(top + rows, self.bottom), self.left, self.right)
+
+
+def windows(height: int, width: int, side: int) -> Iterator[Window]:
+    """Squares of `side` px, smaller at the right and below, that cover a picture once."""
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            yield Window(top, min(top + side, height), left, min(left + side, width))
+
+
+def put_together(parts: Iterable[tuple[Window, np.ndarray]], whole: np.ndarray) -> np.ndarray:
+    """Fills `whole` [n, h, w, c] with windows of it; returns it."""
+    for window, part in parts:
+        window.of(whole)[...] = part
+    return whole
+
+
+def resize_into(
+    pixels: np.ndarray, height: int, width: int, window: Window, line: Line | None = None
+) -> np.ndarray:
+    """The window of pixels resized as a whole: float [h, w, c] to float32 [rows, columns, c].
+
+    Args:
+        pixels: all of them.
+        height, width: what they are resized to, px.
+        window: what is wanted of that.
+        line: how lines are resized; None = as `images.resize` does it.
+    """
+    if pixels.shape[:2] == (height, width):
+        return window.of(pixels[None])[0].astype(np.float32, copy=False)
+    line = line or _line(pixels.shape[:2], (height, width))
+    down = _weights(len(pixels), height, line)[window.top : window.bottom]
+    across = _weights(pixels.shape[1], width, line)[window.left : window.right]
+    rows, columns = (_used(weights) for weights in (down, across))
+    return _apply(down[:, rows], pixels[rows, columns].astype(np.float32, copy=False), across[:, columns])
+
+
+def resize_from(parts: Iterable[tuple[Window, np.ndarray]], size: tuple[int, int], to: tuple[int, int]) -> np.ndarray:
+    """`images.resize` of a picture that comes in pieces.
+
+    Args:
+        parts: windows that cover the picture once, and the picture there, float32 [rows, columns, c].
+        size: height and width of the picture, px.
+        to: those that are wanted.
+
+    Returns:
+        float32 [*to, c].
+    """
+    line = _line(size, to)
+    down, across = (_weights(*lengths, line) for lengths in zip(size, to, strict=True))
+    return sum(
+        _apply(down[:, window.top : window.bottom], part, across[:, window.left : window.right])
+        for window, part in parts
+    )
+
+
+def _line(size: tuple[int, int], to: tuple[int, int]) -> Line:
+    return _grown if to[0] * to[1] >= size[0] * size[1] else _shrunk
+
+
+def _grown(pixels: np.ndarray, to: int) -> np.ndarray:
+    return resize(pixels, to, pixels.shape[1], growing=True)
+
+
+def _shrunk(pixels: np.ndarray, to: int) -> np.ndarray:
+    return resize(pixels, to, pixels.shape[1], growing=False)
+
+
+def _apply(down: np.ndarray, pixels: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Rows of weights [rows, h] and columns of weights [columns, w] on pixels [h, w, c]: [rows, columns, c]."""
+    height, width, channels = pixels.shape
+    # The fewer rows first: what is in between is then no larger than it has to be.
+    if len(down) <= height:
+        return across @ (down @ pixels.reshape(height, -1)).reshape(len(down), width, channels)
+    return (down @ (across @ pixels).reshape(height, -1)).reshape(len(down), len(across), channels)
+
+
+def _used(weights: np.ndarray) -> slice:
+    """Which columns of weights hold any."""
+    places = np.flatnonzero(weights.any(axis=0))
+    return slice(places[0], places[-1] + 1)
+
+
+@lru_cache(maxsize=8)
+def _weights(length: int, to: int, line: Line) -> np.ndarray:
+    """The weights, float32 [to, length], by which a line of `length` values becomes one of `to`."""
+    columns = []
+    for start in range(0, length, CHUNK):
+        unit = np.zeros((length, min(CHUNK, length - start), 1), np.float32)
+        unit[np.arange(start, start + unit.shape[1]), np.arange(unit.shape[1])] = 1
+        columns.append(line(unit, to)[..., 0])
+    return np.concatenate(columns, axis=1)
