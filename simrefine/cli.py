@@ -199,6 +199,12 @@ def show_config(toml):
 @click.option("--overwrite", is_flag=True, help="write every picture again, also those that are there")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="pictures at a time")
 @click.option(
+    "--memory-gib",
+    type=click.FloatRange(0, min_open=True),
+    help="memory that the program may take, GiB; larger pictures are refined piece by piece [default: half of what the "
+    "machine or its container has]",
+)
+@click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "auto"]),
     default="float32",
@@ -206,7 +212,7 @@ def show_config(toml):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, inputs, model, out, precision, style, photos, seed, scale, **options):
+def refine(context, inputs, model, out, precision, style, photos, seed, scale, memory_gib, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     A second run does only what is missing.
@@ -220,7 +226,7 @@ def refine(context, inputs, model, out, precision, style, photos, seed, scale, *
 
     if style and photos:
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
-    refiner = load(model, precision, style=style, seed=seed, photographs=photos, scale=scale)
+    refiner = load(model, precision, style=style, seed=seed, photographs=photos, scale=scale, memory_gib=memory_gib)
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
@@ -231,7 +237,7 @@ def refine(context, inputs, model, out, precision, style, photos, seed, scale, *
             bar.length = found
             bar.update(done - bar.pos)
 
-        summary = refine_folder(refiner, inputs, out, progress=progress, **options)
+        summary = refine_folder(refiner, inputs, out, memory_gib=memory_gib, progress=progress, **options)
     change = f"; mean change {summary.mean_change:.1f} gray levels" if summary.written else ""
     click.echo(
         f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected = {summary.found} found, "

@@ -4,6 +4,7 @@ The kernel's files are read as if anybody could have written them: what is no po
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 SHARE = 0.5  # of the memory of machine or container that is used unless told otherwise
@@ -32,10 +33,8 @@ def memory_bytes(groups: Path = OWN_GROUPS, controllers: Path = CONTROLLERS) -> 
         controllers: the folder in which these are.
     """
     limits = [limit for file in _limit_files(groups, controllers) if (limit := _read_number(file))]
-    try:
+    with suppress(AttributeError, ValueError, OSError):  # a system that does not say
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # a system that does not say
-        pass
     return min((limit for limit in limits if limit > 0), default=FALLBACK)
 
 

@@ -53,7 +53,11 @@ def compile_step(function: Callable, variables: Iterable[keras.Variable]) -> Cal
 
 
 def compile_inference(function: Callable) -> Callable:
-    """A graph of one picture argument [n, h, w, c] that serves every n, h and w without being traced again."""
+    """A graph of one picture argument [n, h, w, c] that serves every n, h and w without being traced again.
+
+    Raises:
+        MemoryError: on a call, there is not enough memory for it.
+    """
     graphs = {}
 
     def call(pictures):
@@ -61,7 +65,10 @@ def compile_inference(function: Callable) -> Callable:
         if channels not in graphs:
             signature = tf.TensorSpec((None, None, None, channels), tf.float32)
             graphs[channels] = tf.function(function, input_signature=[signature])
-        return graphs[channels](pictures).numpy()
+        try:
+            return graphs[channels](pictures).numpy()
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(str(error)) from error
 
     return call
 

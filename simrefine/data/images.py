@@ -82,7 +82,16 @@ def read_sides(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file cannot be read, or its header says that it cannot be used.
     """
-    header = _read_header(read_content(path))
+    return sides_of(read_content(path))
+
+
+def sides_of(content: bytes) -> tuple[int, int]:
+    """The same of the bytes of a file.
+
+    Raises:
+        ImageError: the header says that it cannot be used.
+    """
+    header = _read_header(content)
     return min(header.width, header.height), max(header.width, header.height)
 
 
@@ -103,6 +112,7 @@ def decode_picture(content: bytes) -> Picture:
 
     Raises:
         ImageError: truncated, damaged, animated, over MAX_PIXELS, of 16 bits per channel, CMYK, or of another type.
+        MemoryError: there is not enough for its pixels.
     """
     header = _read_header(content)
     if not (header.width and header.height):
@@ -132,19 +142,25 @@ def encode_picture(picture: Picture, extension: str, jpeg_quality: int = JPEG_QU
 
     Raises:
         ImageError: the format cannot hold the picture: transparency in a JPEG, or too many pixels on a side.
+        MemoryError: there is not enough for it.
     """
     extension = extension.lower().replace(".jpeg", ".jpg")
-    pixels = picture.pixels
-    if picture.alpha is not None and extension != ".jpg":
-        pixels = np.dstack([to_channels(pixels, 3), picture.alpha])
-    elif picture.alpha is not None and (picture.alpha < 255).any():
-        raise ImageError("has transparency, which a JPEG cannot keep: name it .png")
-    if pixels.shape[2] > 1:
-        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    pixels, alpha = picture.pixels, picture.alpha
+    if alpha is not None and extension == ".jpg":
+        if (alpha < 255).any():
+            raise ImageError("has transparency, which a JPEG cannot keep: name it .png")
+        alpha = None
+    if alpha is not None or pixels.shape[2] > 1:  # OpenCV has blue first; one copy, as a picture may be large
+        swapped = np.empty((*pixels.shape[:2], 3 if alpha is None else 4), np.uint8)
+        swapped[..., :3] = pixels[..., ::-1]
+        if alpha is not None:
+            swapped[..., 3] = alpha
+        pixels = swapped
     options = [*_ENCODING.get(extension, []), cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]  # which the others ignore
     try:
         done, content = cv2.imencode(extension, np.ascontiguousarray(pixels), options)
     except cv2.error as error:
+        _check_memory(error)
         raise ImageError(f"cannot be written as {extension}: {error.err}") from error
     if not done:
         raise ImageError(f"cannot be written as {extension}")
@@ -215,12 +231,19 @@ def _decode(content: bytes, header: _Header, flags: int | None = None) -> np.nda
     try:
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), header.flags if flags is None else flags)
     except cv2.error as error:
+        _check_memory(error)
         raise ImageError(f"damaged {header.kind}: {error.err}") from error
     if decoded is None:
         raise ImageError(f"damaged {header.kind}: it cannot be decoded")
     if decoded.dtype != np.uint8 or sorted(decoded.shape[:2]) != sorted((header.height, header.width)):
         raise ImageError(f"damaged {header.kind}: the picture is not what its header says")
     return decoded
+
+
+def _check_memory(error: cv2.error) -> None:
+    """Raises MemoryError where that is what OpenCV means."""
+    if error.code == cv2.Error.StsNoMem:
+        raise MemoryError(error.err) from error
 
 
 def _read_header(content: bytes) -> _Header:

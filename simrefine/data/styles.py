@@ -38,9 +38,7 @@ def read_styles(pictures: np.ndarray) -> np.ndarray:
             yield np.outer(down[band.top : band.bottom], across).reshape(-1, 1), pixels
 
     means = sum((weights * pixels).sum(axis=1, keepdims=True) for weights, pixels in bands())
-    covariances = sum(
-        (weights * (pixels - means)).transpose(0, 2, 1) @ (pixels - means) for weights, pixels in bands()
-    )
+    covariances = sum((weights * (pixels - means)).transpose(0, 2, 1) @ (pixels - means) for weights, pixels in bands())
     return np.concatenate([means, _power(covariances, 0.5, floor=ROUNDING)], axis=1)
 
 

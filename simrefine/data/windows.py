@@ -71,9 +71,7 @@ def put_together(parts: Iterable[tuple[Window, np.ndarray]], whole: np.ndarray) 
     return whole
 
 
-def resize_into(
-    pixels: np.ndarray, height: int, width: int, window: Window, line: Line | None = None
-) -> np.ndarray:
+def resize_into(pixels: np.ndarray, height: int, width: int, window: Window, line: Line | None = None) -> np.ndarray:
     """The window of pixels resized as a whole: float [h, w, c] to float32 [rows, columns, c].
 
     Args:

@@ -1,6 +1,7 @@
 """A folder of renders in; a folder with the same tree, names and formats out, refined, with the labels beside it.
 
-Threads read and write while the refiner works on batches of equal size. Every output is complete or absent and
+Threads read and write while the refiner works on batches of equal size; pictures so large that few of them fit into
+memory come last, one by one. Every output is complete or absent and
 belongs to the refiner named in the manifest, so a rerun does only what is missing; a file that cannot be used is listed
 and left out. Where files belong is in places.py, what happens to one picture in pictures.py.
 """
@@ -11,6 +12,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +24,20 @@ from simrefine.data.folders import REJECTS, Record, Reject, write_rejects
 from simrefine.data.images import to_channels
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
-from simrefine.refining.pictures import Raw, gather_by_size, read_raw, write_refined
-from simrefine.refining.places import check_places, claim, is_done, list_work, remove_all_leftovers
+from simrefine.memory import working_bytes
+from simrefine.refining.pictures import (
+    Large,
+    Raw,
+    gather_by_size,
+    read_raw,
+    refine_alone,
+    say_size,
+    write_refined,
+)
+from simrefine.refining.places import Job, check_places, claim, is_done, list_work, remove_all_leftovers
 from simrefine.threads import run_ahead, thread_pool
 
+HELD_BYTES = 9  # a pixel of a picture on its way: raw and refined, and its file, which may be as large
 LINKED = "a linked folder, not followed: refine the folder it leads to"
 
 
@@ -85,6 +97,7 @@ def refine_folder(
     overwrite: bool = False,
     batch_size: int = 32,
     threads: int = 4,
+    memory_gib: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Refines every picture below `folder`, or single pictures, into `out`.
@@ -106,6 +119,8 @@ def refine_folder(
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size: pictures of one size that the refiner gets at once, at most.
         threads: for reading and writing.
+        memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
+            until last and refined one after the other. None = half of what the machine or its container has.
         progress: called as `progress(done, found)` from the calling thread.
 
     Raises:
@@ -122,14 +137,12 @@ def refine_folder(
     todo = [job for job in work.jobs if not is_done(job, compare)]
     tally = _Tally(len(work.jobs), len(work.jobs) - len(todo), progress)
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
+    write = partial(write_refined, strength=strength, compare=compare)
     with thread_pool(threads) as pool:
         # Labels first: a refined picture never stands there without its labels.
         carried = list(run_ahead(pool, _carry_over, work.labels, ahead))
         tally.report()
-        raw = tally.pass_on(run_ahead(pool, read_raw, todo, ahead))
-        refined = tally.pass_on(_refine(refiner, gather_by_size(raw, batch_size)))
-        write = partial(write_refined, strength=strength, compare=compare)
-        for size, change in tally.pass_on(run_ahead(pool, write, refined, ahead)):
+        for size, change in _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib):
             tally.count(size, change)
     return _summarise(tally, carried, work.linked, out, started)
 
@@ -147,28 +160,57 @@ def _carry_over(task: tuple[Record, Path]) -> bool | Reject:
     return True
 
 
+def _pass_through(
+    refiner: Refiner,
+    todo: Sequence[Job],
+    write: Callable,
+    tally: "_Tally",
+    pool: ThreadPoolExecutor,
+    batch_size: int,
+    ahead: int,
+    memory_gib: float | None,
+) -> Iterator[tuple[tuple[int, int], float]]:
+    """What `write` says of each picture once it is written; see `refine_folder` for the rest."""
+    pixels = working_bytes(memory_gib) // 2 // HELD_BYTES  # on their way at once; the other half is the refiner's
+    read = partial(read_raw, most_pixels=max(1, pixels // (2 * ahead + batch_size)))
+    large: list[Job] = []
+    raw = _set_aside(tally.pass_on(run_ahead(pool, read, todo, ahead)), large)
+    refined = tally.pass_on(_refine(refiner, gather_by_size(raw, batch_size, pixels)))
+    yield from tally.pass_on(run_ahead(pool, write, refined, ahead))
+    yield from tally.pass_on(refine_alone(job, partial(_refine_one, refiner), write) for job in large)
+
+
+def _set_aside(pictures: Iterable[Raw | Large], large: list[Job]) -> Iterator[Raw]:
+    """The pictures that are read; the jobs of the others are added to `large`."""
+    for picture in pictures:
+        if isinstance(picture, Large):
+            large.append(picture.job)
+        else:
+            yield picture
+
+
 def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Raw, np.ndarray] | Reject]:
     """The pictures of each batch with what the refiner makes of them, uint8 [h, w, refiner.channels]. A batch for which
     there is not enough memory is halved; a single picture is rejected."""
     for batch in batches:
-        refined = _refine_batch(refiner, batch)
-        if refined is not None:
-            yield from zip(batch, refined, strict=True)
-        elif len(batch) > 1:
+        if len(batch) == 1:
+            refined = _refine_one(refiner, batch[0])
+            yield refined if isinstance(refined, Reject) else (batch[0], refined)
+            continue
+        try:
+            refined = refiner(np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch]))
+        except MemoryError:
             yield from _refine(refiner, (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
         else:
-            height, width = batch[0].size
-            yield Reject(
-                str(batch[0].job.record.relative), f"{width} x {height} pixels: not enough memory to refine it"
-            )
+            yield from zip(batch, refined, strict=True)
 
 
-def _refine_batch(refiner: Refiner, batch: list[Raw]) -> np.ndarray | None:
-    """What the refiner makes of a batch; None where there is not enough memory."""
+def _refine_one(refiner: Refiner, raw: Raw) -> np.ndarray | Reject:
+    """What the refiner makes of a picture, uint8 [h, w, refiner.channels]."""
     try:
-        return refiner(np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch]))
+        return refiner(to_channels(raw.picture.pixels, refiner.channels)[None])[0]
     except MemoryError:
-        return None
+        return Reject(str(raw.job.record.relative), f"{say_size(raw)}: not enough memory to refine it")
 
 
 class _Tally:

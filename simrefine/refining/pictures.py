@@ -2,19 +2,32 @@
 of it, and written. A picture that cannot be read or written becomes a Reject and stops nothing."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simrefine.data.folders import Reject
-from simrefine.data.images import ImageError, Picture, encode_picture, read_picture, round_to_uint8, to_channels
+from simrefine.data.images import (
+    ImageError,
+    Picture,
+    decode_picture,
+    encode_picture,
+    read_content,
+    round_to_uint8,
+    sides_of,
+    to_channels,
+)
 from simrefine.errors import UserError
 from simrefine.files import write_file
 from simrefine.refining.places import Job
 
 MAX_BATCH_PIXELS = 2**22  # 32 pictures of 362 x 362: what a refiner needs per pixel is far more than the picture
 MAX_WAITING_PIXELS = 2**26  # of pictures whose batch is not full yet: 192 MiB of colour
+BAND_PIXELS = 2**20  # of a picture at a time, where it is blended and compared
+MOST_CHANNELS = 4  # bytes of a pixel; a file of more bytes than its pixels have is not worth opening to see
 
 
 @dataclass(frozen=True)
@@ -30,17 +43,52 @@ class Raw:
         return self.picture.pixels.shape[:2]
 
 
-def read_raw(job: Job) -> Raw | Reject:
-    """Reads the picture of a job."""
+@dataclass(frozen=True)
+class Large:
+    """A picture that is not read yet, as it is so large that it takes its way alone."""
+
+    job: Job
+
+
+def read_raw(job: Job, most_pixels: int | None = None) -> Raw | Large | Reject:
+    """Reads the picture of a job; one of more than `most_pixels` px is only looked at."""
     try:
-        return Raw(job, read_picture(job.record.path))
+        if most_pixels and _file_bytes(job.record.path) > MOST_CHANNELS * most_pixels:
+            return Large(job)
+        content = read_content(job.record.path)
+        if most_pixels and np.prod(sides_of(content)) > most_pixels:
+            return Large(job)
+        return Raw(job, decode_picture(content))
     except ImageError as error:
         return Reject(str(job.record.relative), str(error))
+    except MemoryError:
+        return Reject(str(job.record.relative), "not enough memory to read it")
 
 
-def gather_by_size(pictures: Iterable[Raw], batch_size: int) -> Iterator[list[Raw]]:
+def _file_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # reading it will report the fault
+
+
+def refine_alone(job: Job, refine: Callable[[Raw], np.ndarray | Reject], write: Callable) -> Any:
+    """A large picture's whole way, while no other is on its own: what `write` says of it, or why it was rejected.
+
+    Args:
+        job: its.
+        refine: the refiner; uint8 [h, w, c] comes out.
+        write: see `write_refined`, of the picture and what the refiner made of it.
+    """
+    raw = read_raw(job)
+    refined = raw if isinstance(raw, Reject) else refine(raw)
+    return refined if isinstance(refined, Reject) else write((raw, refined))
+
+
+def gather_by_size(pictures: Iterable[Raw], batch_size: int, most_waiting: int | None = None) -> Iterator[list[Raw]]:
     """Gathers pictures of equal size into batches of at most `batch_size` pictures and MAX_BATCH_PIXELS, holding back
-    at most MAX_WAITING_PIXELS."""
+    at most `most_waiting` px, or MAX_WAITING_PIXELS if that is less."""
+    most_waiting = min(MAX_WAITING_PIXELS, most_waiting or MAX_WAITING_PIXELS)
     groups: dict[tuple[int, int], list[Raw]] = {}
     waiting = 0  # pixels
 
@@ -53,7 +101,7 @@ def gather_by_size(pictures: Iterable[Raw], batch_size: int) -> Iterator[list[Ra
         waiting += height * width
         if len(groups[raw.size]) >= max(1, min(batch_size, MAX_BATCH_PIXELS // (height * width))):
             size = raw.size
-        elif waiting > MAX_WAITING_PIXELS:
+        elif waiting > most_waiting:
             size = max(groups, key=pixels)
         else:
             continue
@@ -64,11 +112,32 @@ def gather_by_size(pictures: Iterable[Raw], batch_size: int) -> Iterator[list[Ra
 
 def blend(raw: np.ndarray, refined: np.ndarray, strength: float) -> np.ndarray:
     """`raw`, uint8 [h, w, c], changed by `strength` times what the refiner did; `refined` may be gray or colour."""
+    if strength == 1 and refined.shape == raw.shape:
+        return refined
+    result = np.empty_like(raw)
+    for rows in _bands(raw):
+        result[rows] = _blend(raw[rows], refined[rows], strength)
+    return result
+
+
+def _blend(raw: np.ndarray, refined: np.ndarray, strength: float) -> np.ndarray:
     if refined.shape[-1] < raw.shape[-1]:  # a gray refiner saw the luma; its change moves every channel alike
         change = refined.astype(np.float32) - to_channels(raw, 1)
     else:
         change = to_channels(refined, raw.shape[-1]).astype(np.float32) - raw
     return round_to_uint8(raw + strength * change)
+
+
+def mean_change(raw: np.ndarray, result: np.ndarray) -> float:
+    """The mean absolute difference of two pictures, uint8 [h, w, c], in gray levels."""
+    differences = (np.abs(result[rows].astype(np.int16) - raw[rows]).sum(dtype=np.int64) for rows in _bands(raw))
+    return float(sum(differences) / raw.size)
+
+
+def _bands(pixels: np.ndarray) -> Iterator[slice]:
+    """Rows of a picture, so many at a time that floats of them take little memory."""
+    rows = max(1, BAND_PIXELS // pixels.shape[1])
+    return (slice(top, top + rows) for top in range(0, len(pixels), rows))
 
 
 def write_refined(
@@ -89,8 +158,8 @@ def write_refined(
     """
     raw, refined = pair
     job, pixels = raw.job, raw.picture.pixels
-    result = blend(pixels, refined, strength)
     try:
+        result = blend(pixels, refined, strength)
         content = encode_picture(Picture(result, raw.picture.alpha), job.target.suffix)
         if compare:  # before the picture itself, whose presence says that all is done
             write_file(job.compare, encode_picture(Picture(np.concatenate([pixels, result], axis=1)), ".png"))
@@ -103,4 +172,12 @@ def write_refined(
         if getattr(error.__cause__, "errno", None) == errno.ENAMETOOLONG:  # concerns this file, not the disk
             return Reject(str(job.record.relative), str(error))
         raise
-    return raw.size, float(np.abs(result.astype(np.int16) - pixels).mean())
+    except MemoryError:
+        return Reject(str(job.record.relative), f"{say_size(raw)}: not enough memory to write it")
+    return raw.size, mean_change(pixels, result)
+
+
+def say_size(raw: Raw) -> str:
+    """The size of a picture, for people."""
+    height, width = raw.size
+    return f"{width} x {height} pixels"

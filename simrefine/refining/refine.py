@@ -18,6 +18,7 @@ def refine(
     photographs: Path | str | None = None,
     seed: int = 0,
     scale: str = TRAINING,
+    memory_gib: float | None = None,
     **options: Any,
 ) -> Summary:
     """Refines every picture below `folder`, or single pictures, into `out`, as `simrefine refine` does.
@@ -27,6 +28,7 @@ def refine(
         out: gets the same tree, names, formats and labels.
         model: the run folder of a training.
         precision, style, photographs, seed, scale: how the model is loaded, see `simrefine.load`.
+        memory_gib: what the process may take in all, GiB. None = half of what the machine or its container has.
         options: exclude, copy, strength, compare, overwrite, batch_size, threads, progress: see
             `simrefine.refining.folder.refine_folder`.
 
@@ -36,5 +38,7 @@ def refine(
     Raises:
         UserError: see `simrefine.load` and `refine_folder`.
     """
-    refiner = load(model, precision, style=style, photographs=photographs, seed=seed, scale=scale)
-    return refine_folder(refiner, folder, Path(out), **options)
+    refiner = load(
+        model, precision, style=style, photographs=photographs, seed=seed, scale=scale, memory_gib=memory_gib
+    )
+    return refine_folder(refiner, folder, Path(out), memory_gib=memory_gib, **options)

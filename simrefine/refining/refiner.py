@@ -27,8 +27,8 @@ from simrefine.training.published import PublishedRefiner, read_refiner
 # At which scale a refiner works: that of its training, or each picture's own.
 SCALES = TRAINING, OWN = ("training", "own")
 MAX_ASPECT = 4  # sides of what can be a face crop; a longer strip stays at its own scale, or it could fill the memory
-# Bytes of working memory a pixel: what dressing takes, in float64 and eight soft labels, and what a network takes for
-# each feature channel of its width, of which some eight maps are alive at once. Measured by experiments/large_pictures.py.
+# Bytes of working memory a pixel: what dressing takes, in float64 and with eight soft labels, and what a network takes
+# for each feature channel of its width, of which some eight maps are alive at once.
 PIXEL_BYTES, PIXEL_BYTES_OF_WIDTH = 1200, 32
 
 
