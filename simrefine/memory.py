@@ -11,6 +11,7 @@ SHARE = 0.5  # of the memory of machine or container that is used unless told ot
 FALLBACK = 4 * 2**30  # bytes, where nothing says how much there is
 LEAST = 96 * 2**20  # bytes of working memory, however little is left: less makes tiles that are mostly overlap
 MAX_FILE_BYTES = 2**16  # of a file of the kernel
+MAX_NAME = 1024  # characters of a control group's; each folder in it is looked into
 CONTROLLERS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 
@@ -54,7 +55,7 @@ def _limit_files(groups: Path, controllers: Path) -> list[Path]:
         _, _, rest = line.partition(":")
         kinds, _, name = rest.partition(":")
         place = PurePosixPath(name.lstrip("/"))
-        if ".." in place.parts or "\0" in name:
+        if len(name) > MAX_NAME or ".." in place.parts or "\0" in name:
             continue
         for folder in (place, *place.parents):
             if not kinds:

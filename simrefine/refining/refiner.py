@@ -169,6 +169,8 @@ class Refiner:
         pixels = max(LEAST, self._memory - held) // 2 // self._pixel_bytes
         if at_once := pixels // max(np.prod(sides), np.prod(self._worked(*sides))):
             return in_batches(whole, pictures, int(at_once))
+        if len(pictures) == 1:
+            return in_windows(pictures, int(pixels))
         return np.concatenate([in_windows(picture[None], int(pixels)) for picture in pictures])
 
     def _worked(self, height: int, width: int) -> tuple[int, int]:
