@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from simrefine import backend
 
@@ -22,3 +23,11 @@ def test_minimise_moves_the_variables_it_is_given_and_no_other():
     optimizer.build([moving])
     aux = backend.minimise(lambda: (moving * standing, {"product": moving * standing}), [moving], optimizer)
     assert (float(moving), float(standing), float(aux["product"])) == (0.5, 1.0, 1.0)
+
+
+def test_memory_that_is_short_is_a_memory_error():
+    def exhausted(pictures):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with pytest.raises(MemoryError, match="OOM"):
+        backend.compile_inference(exhausted)(np.zeros((1, 2, 2, 3), np.float32))

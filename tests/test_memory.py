@@ -22,7 +22,9 @@ def limits(folder, groups: str, **files: str) -> int:
 
 
 def test_version_2_has_the_least_limit_of_the_group_and_those_around_it(tmp_path):
-    found = limits(tmp_path, "0::/a/b\n", a__b__memory_max="2147483648\n", a__memory_max="1073741824\n", memory_max="max")
+    found = limits(
+        tmp_path, "0::/a/b\n", a__b__memory_max="2147483648\n", a__memory_max="1073741824\n", memory_max="max"
+    )
     assert found == GIB
     assert limits(tmp_path, "0::/a/b\n", a__b__memory_high="1000000\n") == 1_000_000
 

@@ -467,3 +467,17 @@ def test_sides_are_told_by_the_header_alone(tmp_path, extension, monkeypatch):
     (tmp_path / "a").write_bytes(encoded(extension)[:20])
     with pytest.raises(ImageError):
         read_sides(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["imdecode", "imencode"])
+def test_memory_that_opencv_lacks_is_a_memory_error_and_no_damage(monkeypatch, name):
+    content = encoded(".png")
+
+    def short(*_):
+        error = cv2.error("no memory")
+        error.code, error.err = cv2.Error.StsNoMem, "Failed to allocate 192000000 bytes"
+        raise error
+
+    monkeypatch.setattr(cv2, name, short)
+    with pytest.raises(MemoryError, match="192000000"):
+        decode_picture(content) if name == "imdecode" else encoded(".png")

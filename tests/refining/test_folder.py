@@ -722,3 +722,59 @@ def test_where_memory_is_short_batches_are_halved_and_a_picture_too_large_is_rej
     assert (summary.written, summary.rejected) == (5, 1)
     assert "100 x 100 pixels: not enough memory" in rejects_in(out)["large.png"]
     assert sorted(shape[0] for shape in refiner.shapes) == [1, 2, 2]
+
+
+@pytest.mark.parametrize("step", ["decode_picture", "encode_picture"])
+def test_a_picture_that_there_is_no_memory_to_read_or_write_is_rejected_and_the_others_are_written(
+    tmp_path, out, monkeypatch, step
+):
+    for number in range(3):
+        put(tmp_path / "in" / f"{number}.png", picture(seed=number))
+    put(tmp_path / "in" / "large.png", picture(100, 100))
+    work = getattr(pictures_module, step)
+
+    def short(given, *arguments):
+        if step == "encode_picture" and given.pixels.size > 9000:
+            raise MemoryError
+        if step == "decode_picture" and len(given) > 9000:
+            raise MemoryError
+        return work(given, *arguments)
+
+    monkeypatch.setattr(pictures_module, step, short)
+    summary = refine_folder(Brighter(), tmp_path / "in", out)
+    assert (summary.written, summary.rejected) == (3, 1) and accounts_balance(summary)
+    assert "not enough memory to" in rejects_in(out)["large.png"]
+
+
+def test_pictures_too_large_for_many_come_last_and_are_alone_in_memory(tmp_path, out, monkeypatch):
+    for name in ("a-large.png", "b-large.png"):
+        put(tmp_path / "in" / name, picture(200, 300))
+    (tmp_path / "in" / "c-large.png").write_bytes((tmp_path / "in" / "a-large.png").read_bytes()[:-20])
+    for number in range(5):
+        put(tmp_path / "in" / f"s{number}.png", picture(seed=number))
+    monkeypatch.setattr(folder_module, "working_bytes", lambda memory_gib: 2 * 9 * 2000 * (2 * (32 + 4) + 32))
+    events = []
+    for step in ("decode_picture", "encode_picture"):
+        work = getattr(pictures_module, step)
+        monkeypatch.setattr(
+            pictures_module, step, lambda *given, step=step, work=work: events.append(step) or work(*given)
+        )
+    refiner = Brighter()
+    summary = refine_folder(refiner, tmp_path / "in", out, memory_gib=1)
+    assert (summary.written, summary.rejected) == (7, 1) and accounts_balance(summary)
+    assert refiner.shapes == [(5, 20, 24, 3), (1, 200, 300, 3), (1, 200, 300, 3)]
+    one = ["decode_picture", "encode_picture"]
+    assert events[10:] == [*one, *one, "decode_picture"], "the next is read before this one is written"
+    np.testing.assert_array_equal(pixels_of(out / "b-large.png"), picture(200, 300) + 10)
+    assert "truncated" in rejects_in(out)["c-large.png"]
+
+
+def test_a_tall_picture_is_blended_and_compared_band_by_band_as_it_is_all_at_once(monkeypatch):
+    raw, refined = picture(50, 30), picture(50, 30, seed=1)
+    wanted = [pictures_module.blend(raw, refined[..., :channels], 0.3) for channels in (1, 3)]
+    change = pictures_module.mean_change(raw, refined)
+    assert change == pytest.approx(np.abs(raw.astype(int) - refined).mean())
+    monkeypatch.setattr(pictures_module, "BAND_PIXELS", 7 * 30)
+    for channels, whole in zip((1, 3), wanted, strict=True):
+        np.testing.assert_array_equal(pictures_module.blend(raw, refined[..., :channels], 0.3), whole)
+    assert pictures_module.mean_change(raw, refined) == change
