@@ -144,11 +144,15 @@ def recolour(
     pixels, weights = pictures.reshape(n, -1, channels), soft.reshape(n, -1, len(PARTS))
     moved = np.zeros_like(pixels)
     for part in range(len(PARTS)):
+        if not weights[..., part].any():  # as of most parts in a window of a large picture
+            continue
         spread = (SKIN_RANGE if part == SKIN else RANGE) * np.sqrt(
             np.diagonal(covariances[:, part], axis1=-2, axis2=-1)
         )
-        low, high = (means[:, part] - spread)[:, None], (means[:, part] + spread)[:, None]
-        mapped = np.clip(pixels, low, high) @ maps[:, part].astype(np.float32) + shifts[:, None, part]
+        low, high = ((means[:, part] + sign * spread)[:, None].astype(np.float32) for sign in (-1, 1))
+        mapped = np.clip(pixels, low, high) @ maps[:, part].astype(np.float32) + shifts[:, None, part].astype(
+            np.float32
+        )
         moved += weights[..., part, None] * mapped
     return np.clip(moved, -1, 1).reshape(pictures.shape).astype(np.float32)
 
