@@ -180,10 +180,10 @@ def multiscale(x, conv, dtype: str) -> list:
 
 
 def projected(x, conv, dtype: str) -> list:
-    """For faces: a tower that judges 22-pixel patches (grain, edges), and three small heads on what a network that knows
-    photographs makes of the picture, at strides 4, 8 and 16 (Sauer et al. 2021, "Projected GANs converge faster", arXiv
-    2111.01007, without its random mixing). That network stays as it is: what it sees cannot be learnt from two thousand
-    photographs, and cannot be unlearnt in the play."""
+    """For faces: a tower that judges 22-pixel patches (grain, edges), and three small heads on what a network that
+    knows photographs makes of the picture, at strides 4, 8 and 16 (Sauer et al. 2021, "Projected GANs converge faster",
+    arXiv 2111.01007, without its random mixing). That network stays as it is: what it sees cannot be learnt from two
+    thousand photographs, and cannot be unlearnt in the play."""
     small = x
     for filters, strides in ((32, 2), (64, 2), (128, 1)):
         small = conv(small, filters, 4, strides=strides, activation="leaky_relu")

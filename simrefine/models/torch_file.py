@@ -38,15 +38,16 @@ def _tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *unuse
     return _Tensor(storage, offset, shape, strides)
 
 
-class _Unpickler(pickle.Unpickler):
-    _known = {("torch._utils", "_rebuild_tensor_v2"): _tensor, ("collections", "OrderedDict"): OrderedDict}
+_KNOWN = {("torch._utils", "_rebuild_tensor_v2"): _tensor, ("collections", "OrderedDict"): OrderedDict}
 
+
+class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        if (module, name) not in self._known:
+        if (module, name) not in _KNOWN:
             raise TorchFileError(f"it names {module}.{name}, which is no array")
-        return self._known[module, name]
+        return _KNOWN[module, name]
 
     def persistent_load(self, pid: tuple) -> _Storage:
         return _Storage(key=pid[2], dtype=pid[1])

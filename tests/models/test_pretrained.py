@@ -74,7 +74,9 @@ def test_a_file_of_pytorch_that_names_a_program_runs_nothing(tmp_path):
     assert not proof.exists()
 
 
-@pytest.mark.parametrize("shape, strides, offset", [((9,), (1,), 0), ((2,), (8,), 0), ((2,), (-1,), 3), ((1,), (1,), 8)])
+@pytest.mark.parametrize(
+    "shape, strides, offset", [((9,), (1,), 0), ((2,), (8,), 0), ((2,), (-1,), 3), ((1,), (1,), 8)]
+)
 def test_an_array_beyond_what_is_stored_is_refused(shape, strides, offset):
     with pytest.raises(TorchFileError, match="damaged"):
         read_torch(torch_file({"a": ("0", offset, shape, strides)}, {"0": range(8)}))
