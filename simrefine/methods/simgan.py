@@ -176,8 +176,8 @@ class SimGAN:
         return hold
 
     def _areas(self, parts: np.ndarray | None) -> dict[str, np.ndarray]:
-        """See `models.losses.self_regularisation`. The seam of a head in a room belongs to no area: it is to heal. Nor do
-        brows, eyes and mouth, which are where a render is farthest from a photograph."""
+        """See `models.losses.self_regularisation`. The seam of a head in a room belongs to no area: it is to heal. Nor
+        do brows, eyes and mouth, which are where a render is farthest from a photograph."""
         if parts is None:
             return {}
         skin = parts[..., [SKIN]]
