@@ -116,7 +116,8 @@ def evaluate(
             del faces["unrefined"]  # trained without styles: nothing is done to raw faces but by the network
         seconds = {"reading": time.monotonic() - started}
         measured = _measure(parts, faces, weights, seeds, seconds, progress)
-        result = _put_together(measured, faces, model, note, seconds)
+        rooms = refiner is not None and refiner.dresser.has_scenes
+        result = _put_together(measured, faces, model, rooms, note, seconds)
         write_file(out / "evaluation.json", json.dumps(result, indent=2).encode() + b"\n")
         write_page(out / "report.html", result, _gallery(faces, measured))
     return result
@@ -318,10 +319,16 @@ def _saying(part: str, progress: Callable[[str], None]) -> Callable[[str, float]
 
 
 def _put_together(
-    measured: dict, faces: Mapping[str, Faces], model: Path | str | None, note: str, seconds: Mapping[str, float]
+    measured: dict,
+    faces: Mapping[str, Faces],
+    model: Path | str | None,
+    rooms: bool,
+    note: str,
+    seconds: Mapping[str, float],
 ) -> dict:
     """What evaluation.json holds, the verdict first."""
-    result = {"verdict": reach_verdict(measured), "inputs": _inputs(faces, model), **measured}
+    inputs = _inputs(faces, model) | {"rooms": rooms}
+    result = {"verdict": reach_verdict(measured, rooms), "inputs": inputs, **measured}
     if note:
         result["verdict"]["reasons"].append(note)
     if model:

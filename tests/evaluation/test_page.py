@@ -12,8 +12,10 @@ from tiny import draw_face
 
 from simrefine.data.images import decode_picture
 from simrefine.evaluation.charts import CURVE_POINTS
+from simrefine.evaluation.meanings import COMPLEXION, LABELS, REALISM, USEFULNESS, VERIFICATION
 from simrefine.evaluation.page import GALLERY_FACES, Gallery, write_page
 
+MEANINGS = (REALISM, LABELS, COMPLEXION, USEFULNESS, VERIFICATION)
 VOID = {"meta", "link", "img", "input"}
 EVIL = "<img src=x onerror=alert(1)>\"'&.png"
 
@@ -30,7 +32,12 @@ def complexion_moves(distance, turned):
 
 
 RESULT = {
-    "verdict": {"sentence": "It helped by 43 %.", "helped": True, "reasons": ["a first reason"]},
+    "verdict": {
+        "sentence": "It helped by 43 %.",
+        "helped": True,
+        "summary": ["colours gave much"],
+        "reasons": ["a first reason"],
+    },
     "inputs": {"raw": {"folder": "renders/", "count": 317}, "size": 64, "channels": 3},
     "realism": {
         "raw": {
@@ -187,8 +194,29 @@ def test_the_numbers_of_every_part_are_on_the_page(render):
 )
 def test_the_verdict_comes_first_and_is_told_in_words(render, helped, word):
     page = render(RESULT | {"verdict": RESULT["verdict"] | {"helped": helped}})
-    assert page.text.index(word) < page.text.index("It helped by 43 %.") < page.text.index("a first reason")
-    assert page.text.index("a first reason") < page.text.index("Realism")
+    order = [page.text.index(part) for part in ("It helped by 43 %.", "colours gave much", "a first reason", "Realism")]
+    assert word in page.text and order == sorted(order)
+    (mark,) = [svg for svg in page.all("svg") if svg.get("class", "").startswith("sign")]
+    assert mark["class"].split()[1] == {True: "yes", False: "no", None: "unknown"}[helped]
+
+
+def test_every_number_of_a_table_has_a_sentence_that_says_which_way_is_good(render):
+    page = render(RESULT, gallery())
+    meanings = [meaning for part in MEANINGS for meaning in part.values()]
+    assert all(re.search(r"lower is|higher is|best|good|no more than", meaning) for meaning in meanings)
+    section = page.source.partition('id="realism"')[2].partition("</section>")[0]
+    rows = re.findall(r'<th scope="row">([^<]*)</th>', section)
+    named = re.findall(r"<dt>([^<]*)</dt>", page.source)
+    assert rows and all(any(row.startswith(name) for name in named) for row in rows)
+    for heading in ("Displacement", "Error", "Shift", "Tinted", "CIE76", "ITA", "Gap closed", "AUC", "True accepts"):
+        assert heading in named
+
+
+@pytest.mark.parametrize("rooms", [True, False])
+def test_rooms_are_named_only_where_the_run_has_them(render, rooms):
+    realism = RESULT["realism"] | {name: RESULT["realism"]["raw"] for name in ("unrefined", "recoloured")}
+    inputs = RESULT["inputs"] | {"rooms": rooms}
+    assert ("rooms" in render(RESULT | {"realism": realism, "inputs": inputs}).text) is rooms
 
 
 def test_refined_is_called_closer_only_where_it_is_nearer_to_real(render):
@@ -222,7 +250,7 @@ def test_complexions_and_the_network_of_the_photographs_have_their_numbers(rende
 
 def test_the_best_set_is_named_and_real_faces_do_not_compete(render):
     text = render(RESULT).text
-    assert "refined|7.84 ± 0.12 best|43 %|" in text and text.count("best") == 1
+    assert "refined|7.84 ± 0.12 best|43 %|" in text and text.count("± 0.12 best") == 1
 
 
 def test_text_from_outside_stays_text(render):
