@@ -140,17 +140,19 @@ def _read(folder: Path, role: str, labels: Path | str | None = None, *, size: in
 
 
 def charts_of(logged: Sequence[Logged]) -> list[list]:
-    """The charts of the report: [title, unit, {metric: its name in the legend}], in order of first appearance.
+    """The charts of the report: [title, unit, {metric: its name in the legend}, what to look for], in order of first
+    appearance.
 
     Args:
         logged: what a method logs (`methods.logged.Logged`); entries with the same `chart` and `unit` share a chart,
             those without a `chart` are in none.
     """
-    charts: dict[tuple[str, str], dict[str, str]] = {}
+    charts: dict[tuple[str, str], list] = {}
     for entry in logged:
         if entry.chart:
-            charts.setdefault((entry.chart, entry.unit), {})[entry.name] = entry.legend or entry.label or entry.name
-    return [[title, unit, metrics] for (title, unit), metrics in charts.items()]
+            chart = charts.setdefault((entry.chart, entry.unit), [entry.chart, entry.unit, {}, entry.look_for])
+            chart[2][entry.name] = entry.legend or entry.label or entry.name
+    return [*charts.values()]
 
 
 def logged_of(run: Path) -> Sequence[Logged]:

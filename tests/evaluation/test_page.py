@@ -101,13 +101,14 @@ RESULT = {
         "time/images": [1.0, 2.0, 3.0],
     },
     "charts": [
-        ["Change", "gray levels", {"refiner/change": "change"}],
+        ["Change", "gray levels", {"refiner/change": "change"}, "a settled curve"],
         [
             "Discriminator",
             "share of patches",
             {"discriminator/accuracy_real": "real", "discriminator/accuracy_refined": "refined"},
+            "",
         ],
-        ["Diversity", "", {"refiner/diversity": "diversity"}],
+        ["Diversity", "", {"refiner/diversity": "diversity"}, ""],
     ],
     "config": "[data]\nsize = 64\n",
     "versions": {"keras": "3.15.1"},
@@ -261,7 +262,7 @@ def test_text_from_outside_stays_text(render):
         "labels": {"unit": EVIL, "percent_median": 1.0, "worst": [[EVIL, 1.0]]},
         "usefulness": {"unit": EVIL, "sets": {EVIL: score(1.0, None)}},
         "curves": {"step": [1, 2], EVIL: [1.0, 2.0], f"held_out/{EVIL}": [1.0, 2.0]},
-        "charts": [[EVIL, EVIL, {EVIL: EVIL}]],
+        "charts": [[EVIL, EVIL, {EVIL: EVIL}, EVIL]],
         "config": EVIL,
         "versions": {EVIL: EVIL},
         "seconds": {EVIL: 1.0},
@@ -329,7 +330,10 @@ def test_large_faces_are_jpeg_and_gray_ones_work(render):
 def test_a_curve_stays_inside_its_axes_and_is_thinned(render):
     steps = list(range(0, 20000, 20))
     values = [np.sin(step / 3000) * 1e-3 - 5 for step in steps]
-    charts = [["Realism", "loss", {"realism": "realism"}], ["Change", "gray levels", {"change": "change"}]]
+    charts = [
+        ["Realism", "loss", {"realism": "realism"}, ""],
+        ["Change", "gray levels", {"change": "change"}, ""],
+    ]
     page = render({"curves": {"step": steps, "realism": values, "change": [1.0] * len(steps)}, "charts": charts})
     paths = [path["d"] for path in page.all("path") if path.get("class") == "line line-0"]
     assert len(paths) == 2
@@ -349,6 +353,8 @@ def test_a_chart_holds_the_metrics_it_is_declared_with_and_undeclared_ones_are_l
     labels = [svg["aria-label"] for svg in render(RESULT).all("svg") if "aria-label" in svg]
     assert [label.partition(",")[0] for label in labels] == ["Change", "Discriminator", "held_out/swd"]
     assert labels[1].endswith("real from 0.900 to 0.700; refined from 0.600 to 0.500")
+    text = render(RESULT).text
+    assert "Look for: a settled curve." in text and "Look for: falling." in text
 
 
 # ---- in a browser
