@@ -36,7 +36,7 @@ SECONDS_BETWEEN_LINES = 30  # on an output that is no terminal, where a progress
 # What TensorBoard says of the pictures.
 GRID_PICTURE = (
     "The same faces at every look, a row a face: as the refiner is given them, refined, the change five times as "
-    "strong around mid-gray, and any photograph. **Look for:** eyes, brows and lips still in place; the rendered look gone."
+    "strong around mid-gray, and any photograph. **Look for:** eyes, brows and lips in place; the rendered look gone."
 )
 CHANGE_PICTURE = (
     "Where the refiner changed these faces, from nothing (dark) to the most in this very face (bright); the bar beside "

@@ -20,17 +20,14 @@ PART_COLOURS = {
 }
 DIFFERENCE_GAIN = 5  # a small change is shown this many times as strong, around mid-gray
 LEAST_SIDE, BAR_WIDTH = 128, 56  # px of a face beside its colour bar, and of that
-LEAST_CHANGE, LEAST_REACH = (
-    1.0,
-    0.01,
-)  # gray levels; of a probability from 0.5: what is less is not blown up to a colour
+# What is less than this is not blown up to a colour: gray levels, and a probability's distance from 0.5.
+LEAST_CHANGE, LEAST_REACH = 1.0, 0.01
 CHANGE_COLOURS = np.ascontiguousarray(
     cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1]
 )
 _TO_RED = np.linspace(-1, 1, 256)[:, None]
-JUDGED_COLOURS = (255 - np.maximum(_TO_RED, 0) * [0, 215, 255] - np.maximum(-_TO_RED, 0) * [255, 165, 0]).astype(
-    np.uint8
-)
+_GONE = np.maximum(_TO_RED, 0) * [0, 215, 255] + np.maximum(-_TO_RED, 0) * [255, 165, 0]
+JUDGED_COLOURS = (255 - _GONE).astype(np.uint8)  # from blue over white to red
 
 
 def comparison(columns: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
@@ -96,8 +93,8 @@ def _enlarge(faces: np.ndarray) -> np.ndarray:
 
 
 def _lay_over(face: np.ndarray, shares: np.ndarray, colours: np.ndarray, numbers: Sequence[str]) -> np.ndarray:
-    """A face in gray under the `colours`, [256, 3], of shares in [0, 1], [h', w'], and right of it the colours' bar with
-    the numbers of its top, middle and bottom: uint8 [h, h, 3] to [h, h + BAR_WIDTH, 3]."""
+    """A face in gray under the `colours`, [256, 3], of shares in [0, 1], [h', w'], and right of it their bar with the
+    numbers of its top, middle and bottom: uint8 [h, h, 3] to [h, h + BAR_WIDTH, 3]."""
     side = len(face)
     heat = colours[(255 * _resize_nearest(shares[None], (side, side))[0]).round().astype(int)]
     shown = (0.35 * face.mean(axis=-1, keepdims=True) + 0.65 * heat).astype(np.uint8)
