@@ -34,6 +34,7 @@ from simrefine.evaluation.markup import (
     words,
 )
 from simrefine.evaluation.meanings import explain
+from simrefine.evaluation.verdict import WARNING
 from simrefine.files import write_file
 from simrefine.training.montage import DIFFERENCE_GAIN, difference
 
@@ -135,7 +136,10 @@ def _sign(result: dict) -> str:
 def _verdict(verdict: dict, sign: str) -> str:
     _, mark = _MARKS[sign]
     opening = verdict.get("sentence") or "The parts that a verdict needs were not evaluated."
-    summary = "".join(f"<p>{sentence(each)}</p>\n" for each in verdict.get("summary") or [])
+    summary = "".join(
+        f'<p class="{"warning" if str(each).startswith(WARNING) else "said"}">{sentence(each)}</p>\n'
+        for each in verdict.get("summary") or []
+    )
     reasons = "".join(f"<li>{sentence(reason)}</li>" for reason in verdict.get("reasons") or [])
     return (
         f'<h1><svg class="sign {sign}" viewBox="0 0 32 32" aria-hidden="true"><circle class="disc" cx="16" cy="16" '
@@ -166,19 +170,19 @@ def _realism_cards(realism: dict) -> Iterator[tuple[str, str, str]]:
     distance, distance_raw = (_part(numbers, "swd").get("mean") for numbers in (refined, raw))
     if is_number(distance):
         change = _change(distance_raw, distance)
-        note = f"sliced Wasserstein distance; raw {number(distance_raw)}{change and ', so ' + change}"
+        note = f"sliced Wasserstein distance, lower is better; raw {number(distance_raw)}{change and ', so ' + change}"
         yield "Distance to real faces", number(distance), note
     test, test_raw = _part(refined, "auc"), _part(raw, "auc")
     if is_number(test.get("auc")):
         bounds = interval(test)
         shown = f", interval {bounds}" if bounds else ""
-        note = f"AUC of a classifier{shown}; raw {number(test_raw.get('auc'))}; 0.5 is chance"
+        note = f"AUC of a classifier{shown}; raw {number(test_raw.get('auc'))}; 0.5, guessing, is best"
         yield "Told from real faces", number(test["auc"]), note
 
 
 def _label_cards(labels: dict) -> Iterator[tuple[str, str, str]]:
     if is_number(labels.get("percent_median")):
-        note = f"of the {text(labels.get('unit', 'image'))}, median"
+        note = f"of the {text(labels.get('unit', 'image'))}, median; lower is better"
         if is_number(labels.get("percent_p95")):
             note += f"; 95 of 100 moved less than {number(labels['percent_p95'])}{PERCENT}"
         yield "Labels moved by", f"{number(labels['percent_median'])}<small>{PERCENT}</small>", note
@@ -188,7 +192,8 @@ def _complexion_cards(complexion: dict) -> Iterator[tuple[str, str, str]]:
     raw, refined = _part(complexion, "raw"), _part(complexion, "refined")
     moved = _part(refined, "distance").get("median")
     if is_number(moved):
-        note = f"CIE76, median; tinted: {_percent(refined.get('tinted'))}, raw {_percent(raw.get('tinted'))}"
+        tinted, before = (_percent(colours.get("tinted")) for colours in (refined, raw))
+        note = f"CIE76, median, lower is better; tinted: {tinted}, raw {before}"
         yield "Complexions moved by", number(moved), note
 
 
@@ -196,11 +201,11 @@ def _usefulness_cards(usefulness: dict) -> Iterator[tuple[str, str, str]]:
     sets = _part(usefulness, "sets")
     error, error_raw = (_part(_part(sets, name), "error") for name in ("refined", "raw"))
     if is_number(error.get("mean")):
-        note = f"{text(usefulness.get('unit', 'error'))}; trained on raw: {spread(error_raw)}"
+        note = f"{text(usefulness.get('unit', 'error'))}; lower is better; trained on raw: {spread(error_raw)}"
         yield "Error on real faces", spread(error), note
     closed = error.get("gap_closed")
     if is_number(closed):
-        note = "of the way from training on raw to training on real"
+        note = "of the way from training on raw to training on real; higher is better"
         alone = _part(_part(sets, "unrefined"), "error").get("gap_closed")
         if is_number(alone):
             note += f"; {share(alone)} without the network"
@@ -468,7 +473,7 @@ def _setup(result: dict) -> str:
             "<details><summary>Configuration of the training run</summary>"
             f'<pre tabindex="0">{text(result["config"])}</pre></details>'
         )
-    return f'<div class="beside">{"".join(tables)}</div>{config}' if tables or config else ""
+    return f'<div class="tables">{"".join(tables)}</div>{config}' if tables or config else ""
 
 
 # ---- values

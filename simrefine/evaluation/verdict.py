@@ -22,6 +22,7 @@ TINTED_LEAST, TINTED_BEYOND_RAW = 0.02, 0.01
 SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
 SHARPNESS_NOISE = 1.1  # a smaller factor by which sharpness is farther from the photographs' says nothing
 
+WARNING = "Warning: "  # what a sentence that warns begins with
 OPENINGS = {
     True: "Refining helped",
     False: "Refining did not help",
@@ -72,7 +73,7 @@ def reach_verdict(result: Mapping, rooms: bool = False) -> dict:
         reasons.append(text)
     summary.append(_labels_in_short(labels, holds))
     warnings, others, mind = _judge_in_passing(result)
-    summary += [f"Warning: {'; '.join(mind)}."] if mind else []
+    summary += [f"{WARNING}{'; '.join(mind)}."] if mind else []
     reasons[1:1] = warnings
     reasons += others
     if result.get("verification"):
@@ -225,7 +226,7 @@ def _judge_in_passing(result: Mapping) -> tuple[list[str], list[str], list[str]]
         judged.append(_judge_by_network(labels["network"], labels["unit"]))
     if "distance" in complexion.get("refined", {}):
         judged.append(_judge_complexion(complexion))
-    warnings = [f"Warning: {text[0].lower()}{text[1:]}" for faults, text in judged if faults]
+    warnings = [f"{WARNING}{text[0].lower()}{text[1:]}" for faults, text in judged if faults]
     return warnings, [text for faults, text in judged if not faults], [faults for faults, _ in judged if faults]
 
 

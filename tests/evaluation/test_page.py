@@ -129,6 +129,7 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
+        self.path = path
         self.source, self.elements, self.text, self._open = path.read_text(encoding="utf-8"), [], "", []
         self.feed(self.source)
         assert not self._open, f"never closed: {self._open}"
@@ -246,7 +247,7 @@ def test_complexions_and_the_network_of_the_photographs_have_their_numbers(rende
     assert "Unrefined|299|3.34 %|3.21|6.42|4.32|8.64|" in text and "Refined|299|5.12 %|6.54|13.1|7.65|15.3|" in text
     assert "Real|2270|14.1 %|||||" in text
     assert "Error|8.83|9.38|1.06|2.74|6.04|" in text and "2271 labelled photographs" in text
-    assert "Complexions moved by6.54CIE76, median; tinted: 5.12 %, raw 1.21 %" in text
+    assert "Complexions moved by6.54CIE76, median, lower is better; tinted: 5.12 %, raw 1.21 %" in text
 
 
 def test_the_best_set_is_named_and_real_faces_do_not_compete(render):
@@ -404,6 +405,29 @@ def test_arrow_keys_move_the_divider_of_their_own_face(browser):
     assert sliders[0].get_attribute("aria-valuetext") == "0 % raw, 100 % refined"
 
 
+def test_the_tab_key_reaches_every_slider_and_shows_where_it_is(browser):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.refresh()
+    seen = []
+    for _ in range(40):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        seen.append(
+            browser.execute_script(
+                "const e = document.activeElement;"
+                "const frame = e.closest('.stack') || e.closest('.views label') || e;"
+                "return [e.getAttribute('type') || e.tagName, getComputedStyle(frame).outlineStyle]"
+            )
+        )
+        if seen[-1][0] == "BODY":
+            break
+    kinds = [kind for kind, _ in seen]
+    assert kinds.index("SUMMARY") < kinds.index("A") < kinds.index("radio") < kinds.index("range")
+    assert kinds.count("range") == 6 and kinds.count("radio") == 1
+    assert all(outline == "solid" for kind, outline in seen if kind != "BODY")
+
+
 def test_a_drag_moves_the_divider_to_the_pointer(browser):
     from selenium.webdriver import ActionChains
 
@@ -422,6 +446,25 @@ def test_the_view_can_be_changed_from_the_keyboard(browser):
     assert difference.is_displayed()
     browser.find_element("id", "view-difference").send_keys(Keys.ARROW_RIGHT)
     assert not difference.is_displayed()
+
+
+def test_faces_beside_photographs_are_of_one_size_also_on_a_phone(render, browser):
+    faces = np.full((2, 16, 16, 3), 90, np.uint8)
+    photographs = np.full((4, 16, 16, 3), 95, np.uint8)
+    page = render(RESULT, Gallery(["a.png", "b.png"], faces, faces, photographs=photographs))
+    before = browser.current_url
+    browser.get(page.path.as_uri())
+    for width in (1280, 390):
+        metrics = {"width": width, "height": 640, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        boxes = browser.execute_script(
+            "return [...document.querySelectorAll('.beside img')].map(i => i.getBoundingClientRect())"
+            ".map(b => [b.width, b.top])"
+        )
+        assert len(boxes) == 8 and len({round(size) for size, _ in boxes}) == 1
+        assert len({round(top) for _, top in boxes[:4]}) == 1, "a face and its photographs share a row"
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get(before)
 
 
 def test_all_images_load(browser):
