@@ -29,6 +29,7 @@ from simrefine.methods.method import Inspection
 from simrefine.training.events import Events
 from simrefine.training.health import Health
 from simrefine.training.montage import change_overlay, comparison, probability_overlay
+from simrefine.training.pace import Pace
 from simrefine.training.run_folder import read_metrics
 
 SECONDS_BETWEEN_LINES = 30  # on an output that is no terminal, where a progress line cannot be redrawn
@@ -79,7 +80,7 @@ class Monitor:
         self._run, self._config, self._first, self._total, self._console = run, config, first, total, console
         self._window: dict[str, list[float]] = defaultdict(list)
         self._window_began, self._waited = time.perf_counter(), 0.0
-        self._line_shown = 0.0
+        self._line_shown, self._pace = 0.0, Pace()
         self._health = Health(logged)
         self._descriptions = self._health.descriptions | {
             entry.name: f"{entry.shows}. **Look for:** {entry.look_for}." for entry in (*logged, *OF_EVERY_RUN)
@@ -148,6 +149,9 @@ class Monitor:
             self._window[name].append(value)
         self._progress.update(self._task, completed=step + 1)
         done = step + 1
+        self._pace.tick()
+        if rest := self._pace.rest(self._total - done):
+            self.say(rest)
         if done % self._config.monitor.scalars_every and done != self._total:
             return
         seconds = time.perf_counter() - self._window_began
@@ -216,7 +220,7 @@ class Monitor:
         png = encode_picture(Picture(pixels, None), ".png")
         height, width = pixels.shape[:2]
         # As tf.summary.image writes it: a tensor of width, height and pictures. Only so may it have a description.
-        tensor = make_tensor_proto([str(width).encode(), str(height).encode(), png], dtype=str)
+        tensor = make_tensor_proto([str(width).encode(), str(height).encode(), png])
         about = create_summary_metadata(display_name=None, description=description)
         self._add(step, Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=about)]))
 
