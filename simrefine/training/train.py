@@ -111,7 +111,8 @@ def _only_look(config: Config, run: Path, dtype: str, say: Callable[[str], None]
     long it would take."""
     piles = read_piles(config, None, say)
     write_sheet(run.with_name(f"{run.name}-{SHEET}"), check_data(config, *piles, say), say)
-    say(f"time        {estimate_training(config, *piles, dtype)}")
+    say("time        trying a few steps")
+    say(f"            {estimate_training(config, *piles, dtype)}")
     return Result(run, 0, 0)
 
 

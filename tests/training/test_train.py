@@ -413,7 +413,7 @@ def test_a_dry_run_reports_shows_the_faces_and_makes_no_run(piles, tmp_path, cap
     assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation] l1 = 0.2" in said and "CPU" in said
     assert not (tmp_path / "run").exists()
     assert str(tmp_path / "run-data.png") in said and (tmp_path / "run-data.png").exists()
-    assert said.index("data.png") < said.index("time        less than a minute on this machine: 4 steps of")
+    assert said.index("data.png") < said.index("less than a minute on this machine: 4 steps of")
     assert "(3 measured)" in said and "parser" not in said.partition("time   ")[2]
     assert {path.name for path in tmp_path.iterdir()} == {"synthetic", "real", "run-data.png"}
 
