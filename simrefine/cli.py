@@ -320,6 +320,8 @@ def evaluate(raw, real, out, parts, **options):
 
     result = evaluate(raw, real, out, parts=parts or None, progress=report, **options)
     click.echo(result["verdict"]["sentence"])
+    for sentence in result["verdict"]["summary"]:
+        click.echo(sentence)
     for reason in result["verdict"]["reasons"]:
         click.echo(f"  {reason}")
     click.echo(f"open {out / 'report.html'}")

@@ -61,7 +61,7 @@ def test_each_library_stays_in_its_room(path):
     assert "mtcnn" not in libraries or where == "data/detection.py"
     assert "tensorflow" not in libraries or where == "backend/tensorflow.py"
     # Decoding, colour and range are data/images.py's alone; the others use OpenCV's flow, warps and blurs.
-    warping = ("images", "colour", "parts", "scenes", "label_fit", "landmarks", "parser", "photometric")
+    warping = ("images", "colour", "parts", "scenes", "label_fit", "landmarks", "parser", "photometric", "montage")
     warps = (path.stem in warping and room(path) in ("data", "training")) or room(path) in ("measures", "evaluation")
     assert "cv2" not in libraries or warps
     assert "keras" not in libraries or room(path) in ("backend", "models", "methods", "training", "evaluation")

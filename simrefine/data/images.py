@@ -250,6 +250,8 @@ def _read_header(content: bytes) -> _Header:
     """Reads the header and walks to the end marker, so that a truncated file is found without decoding it."""
     if not content:
         raise ImageError("empty file")
+    if content.startswith((b"II*\0", b"MM\0*")):
+        raise ImageError("TIFF: convert it to PNG with 8 bits")
     readers: dict[bytes, Callable[[bytes], _Header]] = {
         _PNG_MAGIC: _read_png,
         b"\xff\xd8\xff": _read_jpeg,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simrefine.evaluation.markup import is_number, minus, number, text
+from simrefine.methods.logged import OF_EVERY_RUN
 
 CURVE_POINTS = 200  # at most; a longer curve is cut into so many parts, and each part shown as its mean
 HELD_OUT = "held_out/"  # what these metrics measure is the same for every method, so no method declares them
@@ -16,7 +17,7 @@ HELD_OUT = "held_out/"  # what these metrics measure is the same for every metho
 WIDTH, HEIGHT = 340, 190  # of a chart, in units of its own
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 34  # margins around the axes
 
-Chart = tuple[str, str, Mapping[str, str]]  # title, unit, {metric: its name in the legend}
+Chart = tuple[str, str, Mapping[str, str], str]  # title, unit, {metric: its name in the legend}, what to look for
 
 
 def draw_charts(curves: Mapping[str, Sequence], charts: Sequence[Chart]) -> str:
@@ -27,13 +28,14 @@ def draw_charts(curves: Mapping[str, Sequence], charts: Sequence[Chart]) -> str:
         charts: those to draw, in this order; metrics that are in none are not shown, except those whose name begins
             with HELD_OUT: each of them has a chart of its own.
     """
-    held_out = [(name, "", {name: name}) for name in curves if name.startswith(HELD_OUT)]
+    look_for = {entry.name: entry.look_for for entry in OF_EVERY_RUN}
+    held_out = [(name, "", {name: name}, look_for.get(name, "")) for name in curves if name.startswith(HELD_OUT)]
     figures = []
-    for title, unit, metrics in (*charts, *held_out):
+    for title, unit, metrics, good in (*charts, *held_out):
         measured = {label: _points(curves.get("step"), curves.get(name)) for name, label in metrics.items()}
         lines = {label: points for label, points in measured.items() if len(points) > 1}
         if lines:
-            figures.append(f"<li>{_chart(title, unit, lines)}</li>")
+            figures.append(f"<li>{_chart(title, unit, lines, good)}</li>")
     return '<ul class="charts">\n' + "\n".join(figures) + "\n</ul>" if figures else ""
 
 
@@ -77,7 +79,7 @@ class _Axes:
         return "".join(shapes)
 
 
-def _chart(title: str, unit: str, lines: Mapping[str, np.ndarray]) -> str:
+def _chart(title: str, unit: str, lines: Mapping[str, np.ndarray], good: str) -> str:
     axes = _Axes(np.concatenate(list(lines.values())))
     paths, spoken, keys = [], [], []
     for place, (label, points) in enumerate(lines.items()):
@@ -88,11 +90,12 @@ def _chart(title: str, unit: str, lines: Mapping[str, np.ndarray]) -> str:
         keys.append(f'<span class="key">{sample}{text(label)}</span>')
     heading = f"<b>{text(title)}</b>" + (f' <span class="quiet">{text(unit)}</span>' if unit else "")
     legend = f"<div>{''.join(keys)}</div>" if len(lines) > 1 else ""
+    aim = f'<div class="quiet">Look for: {text(good)}.</div>' if good else ""
     steps = f"steps {number(round(axes.first))} to {number(round(axes.last))}"
     return (
         f'<figure><figcaption>{heading}{legend}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{text(title)}, {text(unit)}, {steps}: {"; ".join(spoken)}">'
-        f"{axes.draw()}{''.join(paths)}</svg></figure>"
+        f"{axes.draw()}{''.join(paths)}</svg>{aim}</figure>"
     )
 
 

@@ -116,7 +116,8 @@ def evaluate(
             del faces["unrefined"]  # trained without styles: nothing is done to raw faces but by the network
         seconds = {"reading": time.monotonic() - started}
         measured = _measure(parts, faces, weights, seeds, seconds, progress)
-        result = _put_together(measured, faces, model, note, seconds)
+        rooms = refiner is not None and refiner.dresser.has_scenes
+        result = _put_together(measured, faces, model, rooms, note, seconds)
         write_file(out / "evaluation.json", json.dumps(result, indent=2).encode() + b"\n")
         write_page(out / "report.html", result, _gallery(faces, measured))
     return result
@@ -139,17 +140,19 @@ def _read(folder: Path, role: str, labels: Path | str | None = None, *, size: in
 
 
 def charts_of(logged: Sequence[Logged]) -> list[list]:
-    """The charts of the report: [title, unit, {metric: its name in the legend}], in order of first appearance.
+    """The charts of the report: [title, unit, {metric: its name in the legend}, what to look for], in order of first
+    appearance.
 
     Args:
         logged: what a method logs (`methods.logged.Logged`); entries with the same `chart` and `unit` share a chart,
             those without a `chart` are in none.
     """
-    charts: dict[tuple[str, str], dict[str, str]] = {}
+    charts: dict[tuple[str, str], list] = {}
     for entry in logged:
         if entry.chart:
-            charts.setdefault((entry.chart, entry.unit), {})[entry.name] = entry.legend or entry.label or entry.name
-    return [[title, unit, metrics] for (title, unit), metrics in charts.items()]
+            chart = charts.setdefault((entry.chart, entry.unit), [entry.chart, entry.unit, {}, entry.look_for])
+            chart[2][entry.name] = entry.legend or entry.label or entry.name
+    return [*charts.values()]
 
 
 def logged_of(run: Path) -> Sequence[Logged]:
@@ -318,10 +321,16 @@ def _saying(part: str, progress: Callable[[str], None]) -> Callable[[str, float]
 
 
 def _put_together(
-    measured: dict, faces: Mapping[str, Faces], model: Path | str | None, note: str, seconds: Mapping[str, float]
+    measured: dict,
+    faces: Mapping[str, Faces],
+    model: Path | str | None,
+    rooms: bool,
+    note: str,
+    seconds: Mapping[str, float],
 ) -> dict:
     """What evaluation.json holds, the verdict first."""
-    result = {"verdict": reach_verdict(measured), "inputs": _inputs(faces, model), **measured}
+    inputs = _inputs(faces, model) | {"rooms": rooms}
+    result = {"verdict": reach_verdict(measured, rooms), "inputs": inputs, **measured}
     if note:
         result["verdict"]["reasons"].append(note)
     if model:

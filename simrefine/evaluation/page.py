@@ -18,6 +18,7 @@ import numpy as np
 
 from simrefine.data.folders import evenly
 from simrefine.data.images import Picture, encode_picture, shrink
+from simrefine.evaluation import meanings
 from simrefine.evaluation.charts import draw_charts
 from simrefine.evaluation.markup import (
     DASH,
@@ -32,23 +33,24 @@ from simrefine.evaluation.markup import (
     text,
     words,
 )
+from simrefine.evaluation.meanings import explain
+from simrefine.evaluation.verdict import WARNING
 from simrefine.files import write_file
 from simrefine.training.montage import DIFFERENCE_GAIN, difference
 
 GALLERY_FACES = 12  # at most, evenly spread over what is given
 MAX_PNG_SIDE = 128  # px; larger pictures become JPEG, or the page would weigh tens of megabytes
 BESIDE_FACES = 4  # that stand beside photographs, evenly spread over what is given
+# What closes the captions of tables that have such a row or column.
 RECOLOURED = (
-    " Recoloured: the same faces in nothing but the colours of the refined ones; what refined faces have beyond them "
+    " Recoloured: raw faces{rooms} in nothing but the colours of the refined ones; what refined faces have beyond them "
     "is the network's."
 )
-# What closes the captions of tables that have such a row or column.
-UNREFINED = (
-    " Unrefined: faces as the refiner's network receives them, in their new colours and rooms, without the network."
-)
+COLOURS_ONLY = " Colours only: raw faces, each in the colours of a photograph, which needs no training."
+UNREFINED = " Unrefined: faces as the refiner's network receives them, in new colours{rooms}, without the network."
 SAME = 0.01  # a distance that changed by a smaller share is called unchanged
 
-_MARKS = {  # paths in a 32 x 32 disc
+_MARKS = {  # the title of the page, and a path in a 32 x 32 disc
     "yes": ("Yes, refining helped", "M9.5 16.5l4.5 4.5 9-10"),
     "no": ("No, refining did not help", "M11 11l10 10M21 11L11 21"),
     "unknown": ("No clear answer", "M12 12.5a4 4 0 1 1 5.6 3.7c-1 .5-1.6 1.2-1.6 2.8M16 23.4v.2"),
@@ -101,10 +103,10 @@ def _body(result: dict, gallery: Gallery | None, sign: str) -> str:
         gallery = None
     parts = [
         ("faces", "Faces", "before and after", _faces(gallery)),
-        ("realism", "Realism", "are the refined faces more like photographs?", _realism(_part(result, "realism"))),
+        ("realism", "Realism", "are the refined faces more like photographs?", _realism(result)),
         ("labels", "Labels", "do they still hold?", _labels(_part(result, "labels"), gallery)),
-        ("complexion", "Complexion", "is skin still its own?", _complexion(_part(result, "complexion"))),
-        ("usefulness", "Usefulness", "what does a network learn from them?", _usefulness(_part(result, "usefulness"))),
+        ("complexion", "Complexion", "is skin still its own?", _complexion(result)),
+        ("usefulness", "Usefulness", "what does a network learn from them?", _usefulness(result)),
         ("verification", "People", "can they be told apart by what was learnt?", _verification(result)),
         ("training", "Training", "how did the run go?", _training(result)),
         ("setup", "Setup", "what was evaluated, and with what?", _setup(result)),
@@ -132,13 +134,18 @@ def _sign(result: dict) -> str:
 
 
 def _verdict(verdict: dict, sign: str) -> str:
-    word, mark = _MARKS[sign]
+    _, mark = _MARKS[sign]
     opening = verdict.get("sentence") or "The parts that a verdict needs were not evaluated."
+    summary = "".join(
+        f'<p class="{"warning" if str(each).startswith(WARNING) else "said"}">{sentence(each)}</p>\n'
+        for each in verdict.get("summary") or []
+    )
     reasons = "".join(f"<li>{sentence(reason)}</li>" for reason in verdict.get("reasons") or [])
     return (
-        f'<p class="sign {sign}"><svg viewBox="0 0 32 32" aria-hidden="true"><circle class="disc" cx="16" cy="16" '
-        f'r="16"/><path class="mark" d="{mark}"/></svg>{word}</p>\n<h1>{sentence(opening)}</h1>'
-        + (f'\n<ul class="reasons">{reasons}</ul>' if reasons else "")
+        f'<h1><svg class="sign {sign}" viewBox="0 0 32 32" aria-hidden="true"><circle class="disc" cx="16" cy="16" '
+        f'r="16"/><path class="mark" d="{mark}"/></svg><span>{sentence(opening)}</span></h1>\n'
+        + (f'<div class="summary">{summary}</div>\n' if summary else "")
+        + (f"<details><summary>In numbers</summary><ul>{reasons}</ul></details>" if reasons else "")
     )
 
 
@@ -163,19 +170,19 @@ def _realism_cards(realism: dict) -> Iterator[tuple[str, str, str]]:
     distance, distance_raw = (_part(numbers, "swd").get("mean") for numbers in (refined, raw))
     if is_number(distance):
         change = _change(distance_raw, distance)
-        note = f"sliced Wasserstein distance; raw {number(distance_raw)}{change and ', so ' + change}"
+        note = f"sliced Wasserstein distance, lower is better; raw {number(distance_raw)}{change and ', so ' + change}"
         yield "Distance to real faces", number(distance), note
     test, test_raw = _part(refined, "auc"), _part(raw, "auc")
     if is_number(test.get("auc")):
         bounds = interval(test)
         shown = f", interval {bounds}" if bounds else ""
-        note = f"AUC of a classifier{shown}; raw {number(test_raw.get('auc'))}; 0.5 is chance"
+        note = f"AUC of a classifier{shown}; raw {number(test_raw.get('auc'))}; 0.5, guessing, is best"
         yield "Told from real faces", number(test["auc"]), note
 
 
 def _label_cards(labels: dict) -> Iterator[tuple[str, str, str]]:
     if is_number(labels.get("percent_median")):
-        note = f"of the {text(labels.get('unit', 'image'))}, median"
+        note = f"of the {text(labels.get('unit', 'image'))}, median; lower is better"
         if is_number(labels.get("percent_p95")):
             note += f"; 95 of 100 moved less than {number(labels['percent_p95'])}{PERCENT}"
         yield "Labels moved by", f"{number(labels['percent_median'])}<small>{PERCENT}</small>", note
@@ -185,7 +192,8 @@ def _complexion_cards(complexion: dict) -> Iterator[tuple[str, str, str]]:
     raw, refined = _part(complexion, "raw"), _part(complexion, "refined")
     moved = _part(refined, "distance").get("median")
     if is_number(moved):
-        note = f"CIE76, median; tinted: {_percent(refined.get('tinted'))}, raw {_percent(raw.get('tinted'))}"
+        tinted, before = (_percent(colours.get("tinted")) for colours in (refined, raw))
+        note = f"CIE76, median, lower is better; tinted: {tinted}, raw {before}"
         yield "Complexions moved by", number(moved), note
 
 
@@ -193,11 +201,11 @@ def _usefulness_cards(usefulness: dict) -> Iterator[tuple[str, str, str]]:
     sets = _part(usefulness, "sets")
     error, error_raw = (_part(_part(sets, name), "error") for name in ("refined", "raw"))
     if is_number(error.get("mean")):
-        note = f"{text(usefulness.get('unit', 'error'))}; trained on raw: {spread(error_raw)}"
+        note = f"{text(usefulness.get('unit', 'error'))}; lower is better; trained on raw: {spread(error_raw)}"
         yield "Error on real faces", spread(error), note
     closed = error.get("gap_closed")
     if is_number(closed):
-        note = "of the way from training on raw to training on real"
+        note = "of the way from training on raw to training on real; higher is better"
         alone = _part(_part(sets, "unrefined"), "error").get("gap_closed")
         if is_number(alone):
             note += f"; {share(alone)} without the network"
@@ -281,7 +289,13 @@ def _tile(gallery: Gallery, index: int, caption: str) -> str:
     )
 
 
-def _realism(realism: dict) -> str:
+def _without_network(result: dict, caption: str) -> str:
+    """UNREFINED or RECOLOURED, as it was in this run."""
+    return caption.format(rooms=" and rooms" if _part(result, "inputs").get("rooms") else "")
+
+
+def _realism(result: dict) -> str:
+    realism = _part(result, "realism")
     between = [name for name in ("unrefined", "recoloured") if _part(realism, name)]
     names = ["raw", *between, "refined"]
     sets, real = [_part(realism, name) for name in names], _part(realism, "real")
@@ -308,12 +322,13 @@ def _realism(realism: dict) -> str:
     if not rows:
         return ""
     caption = (
-        "Distances to the photographs, then statistics of the pictures. SWD is the sliced Wasserstein distance of "
-        "patches at each scale; under real stands what two halves of the photographs are apart. "
-        "The last column compares the way to real, or to the ideal, with that of raw."
+        "Distances to the photographs, then statistics of the pictures. The last column compares the way from refined "
+        "to real, or to the ideal, with that from raw."
     )
-    caption += UNREFINED * ("unrefined" in between) + RECOLOURED * ("recoloured" in between)
-    return table(caption, ["Measure", *map(words, names), "Real, ideal", "Refined is"], rows)
+    for name, closing in (("unrefined", UNREFINED), ("recoloured", RECOLOURED)):
+        caption += _without_network(result, closing) * (name in between)
+    head = ["Measure", *map(words, names), "Real, ideal", "Refined is"]
+    return table(caption, head, rows) + explain(meanings.REALISM, [row[0] for row in rows])
 
 
 def _labels(labels: dict, gallery: Gallery | None) -> str:
@@ -333,6 +348,7 @@ def _labels(labels: dict, gallery: Gallery | None) -> str:
             "raw ones) to refined ones."
         )
         moved = table(caption, ["Measure", "Median", "95th percentile"], rows)
+        moved += explain(meanings.LABELS, [row[0] for row in rows])
     moved += _network(_part(labels, "network"), unit)
     worst = ""
     if gallery is not None and gallery.worst:
@@ -356,11 +372,12 @@ def _network(network: dict, unit: str) -> str:
     )
     keys = ("raw", "refined", "ratio", "drift_median", "drift_p95")
     head = ["", "Raw", "Refined", "Refined / raw", "Shift, median", "Shift, 95th percentile"]
-    return table(caption, head, [["Error", *(number(network.get(key)) for key in keys)]])
+    rows = [["Error", *(number(network.get(key)) for key in keys)]]
+    return table(caption, head, rows) + explain(meanings.LABELS, ["Error", *head])
 
 
-def _complexion(complexion: dict) -> str:
-    rows = []
+def _complexion(result: dict) -> str:
+    complexion, rows = _part(result, "complexion"), []
     for name in ("raw", "unrefined", "refined", "real"):
         if colours := _part(complexion, name):
             moved, turned = _part(colours, "distance"), _part(colours, "ita_change")
@@ -370,15 +387,16 @@ def _complexion(complexion: dict) -> str:
     if not rows:
         return ""
     caption = (
-        "The mean colour of the skin between jaw and brows, without eyes and mouth. Tinted: skin has that "
-        "only in coloured or hardly any light. CIE76 and the individual typology angle (ITA) say how far it is from "
-        "that of the raw face." + (UNREFINED if _part(complexion, "unrefined") else "")
+        "The mean colour of the skin between jaw and brows, without eyes and mouth. CIE76 and the individual typology "
+        "angle (ITA) say how far it is from that of the raw face."
     )
+    caption += _without_network(result, UNREFINED) if _part(complexion, "unrefined") else ""
     head = ["Set", "Faces", "Tinted", "CIE76, median", "95th percentile", "ITA, degrees, median", "95th percentile"]
-    return table(caption, head, rows)
+    return table(caption, head, rows) + explain(meanings.COMPLEXION, head)
 
 
-def _usefulness(usefulness: dict) -> str:
+def _usefulness(result: dict) -> str:
+    usefulness = _part(result, "usefulness")
     sets = {name: scores for name, scores in _part(usefulness, "sets").items() if isinstance(scores, dict)}
     columns = []  # of the table: a heading, and a cell for each set
     for key, title in (("error", "Error"), ("adapted", "Adapted labels")):
@@ -397,11 +415,13 @@ def _usefulness(usefulness: dict) -> str:
     caption = (
         f"{text(usefulness.get('unit', 'Error'))}, on real faces that no network was trained on: lower is better. "
         + (f"Mean ± standard deviation over {len(seeds)} seeds. " if seeds else "Mean ± standard deviation. ")
-        + "Gap closed: the share of the way from raw to real. Every training changes light, colour, blur and noise at "
-        "random." + (UNREFINED if "unrefined" in sets else "")
+        + "Every training changes light, colour, blur and noise at random."
     )
+    caption += COLOURS_ONLY if "colours only" in sets else ""
+    caption += _without_network(result, UNREFINED) if "unrefined" in sets else ""
     rows = [[text(name), *cells] for name, *cells in zip(sets, *(cells for _, cells in columns), strict=True)]
-    return table(caption, ["Trained on", *(title for title, _ in columns)], rows)
+    head = ["Trained on", *(title for title, _ in columns)]
+    return table(caption, head, rows) + explain(meanings.USEFULNESS, head)
 
 
 def _verification(result: dict) -> str:
@@ -419,10 +439,10 @@ def _verification(result: dict) -> str:
     caption = (
         "Pairs of photographs of people whom no network has seen: one person or two? Higher is better. "
         + (f"{number(pairs[0])} pairs of one person, {number(pairs[1])} of two. " if pairs else "")
-        + f"True accepts: the share of pairs of one person above the threshold that {accepts} of the others pass. "
-        "Gap closed: the share of the way from raw to real."
+        + f"True accepts: the share of pairs of one person above the threshold that {accepts} of the others pass."
     )
-    return table(caption, ["Trained on", "People", "AUC", "Gap closed", "True accepts", "Gap closed"], rows)
+    head = ["Trained on", "People", "AUC", "Gap closed", "True accepts", "Gap closed"]
+    return table(caption, head, rows) + explain(meanings.VERIFICATION, head)
 
 
 def _training(result: dict) -> str:
@@ -453,7 +473,7 @@ def _setup(result: dict) -> str:
             "<details><summary>Configuration of the training run</summary>"
             f'<pre tabindex="0">{text(result["config"])}</pre></details>'
         )
-    return f'<div class="beside">{"".join(tables)}</div>{config}' if tables or config else ""
+    return f'<div class="tables">{"".join(tables)}</div>{config}' if tables or config else ""
 
 
 # ---- values

@@ -1,6 +1,7 @@
-"""Did refining help? The numbers of an evaluation in; a verdict and the sentences that give its reasons out."""
+"""Did refining help? The numbers of an evaluation in; out a verdict: a headline, plain sentences, and the numbers."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,75 +22,117 @@ TINTED_LEAST, TINTED_BEYOND_RAW = 0.02, 0.01
 SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
 SHARPNESS_NOISE = 1.1  # a smaller factor by which sharpness is farther from the photographs' says nothing
 
-_OPENINGS = {
-    True: "Refining helped: ",
-    False: "Refining did not help: ",
-    None: "It cannot be said whether refining helped: ",
+WARNING = "Warning: "  # what a sentence that warns begins with
+OPENINGS = {
+    True: "Refining helped",
+    False: "Refining did not help",
+    None: "It cannot be said whether refining helped",
 }
 
 
-def reach_verdict(result: Mapping) -> dict:
-    """One sentence with the numbers, and whether refining helped: true, false, or None for "cannot be said".
+class Judgement(NamedTuple):
+    """What one measurement says of the refiner."""
+
+    helped: bool | None
+    why: str  # the end of the headline, in a few words
+    steps: tuple[str, ...]  # plain sentences: what the photographs' colours give, and what the network adds
+    numbers: str
+
+
+def reach_verdict(result: Mapping, rooms: bool = False) -> dict:
+    """Whether refining helped: true, false, or None for "cannot be said"; in a headline, in a few plain sentences, and
+    in sentences that have the numbers.
 
     The order of the arguments: labels that moved (see DISPLACEMENT_LIMITS) spoil everything; then a trained network's
-    error on photographs decides: it must be less than on raw faces, and less than on what colours and scenes alone
+    error on photographs decides: it must be less than on raw faces, and less than on what colours and rooms alone
     give, by more than its spread over the seeds. Without that measurement, refined faces must be nearer to photographs
     than the same faces that are only recoloured: by sliced Wasserstein distance, by SWD_NOISE at least, and by an AUC
     below the interval of theirs. What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS, TINTED_LEAST, SHARPNESS_NOISE)
-    decides nothing and is said right after what does; what is learnt of people is said last.
+    decides nothing, is named in the summary and said right after what does; what is learnt of people is said last.
 
     Args:
         result: the parts "usefulness", "realism", "labels", "complexion" and "verification" of evaluation.json, those
             that were measured.
+        rooms: faces are put in the rooms of photographs before they are refined.
 
     Returns:
-        "helped", "sentence", and "reasons": the other sentences, in the order of their weight.
+        "helped"; "sentence": the headline, at most twelve words; "summary": what colours gave, what the network added,
+        whether the labels hold, and what to mind; "reasons": the numbers, in the order of their weight.
     """
-    reasons, verdicts = [], []
+    alone = "colours and rooms" if rooms else "colours"
     labels, useful, realism = (result.get(part) for part in ("labels", "usefulness", "realism"))
-    if useful:
-        verdict, text = _judge_usefulness(useful)
-        verdicts.append(verdict)
+    judged = [_judge_usefulness(useful, alone)] if useful else []
+    judged += [_judge_realism(realism, alone)] if realism else []
+    helped, why, steps, _ = judged[0] if judged else Judgement(None, "too little was measured", (), "")
+    summary, reasons = [*steps], [judgement.numbers for judgement in judged]
+    holds, text = _judge_labels(labels) if labels else (True, "")
+    if not holds:  # what decides comes first
+        helped, why = False, "the labels moved too far"
+        reasons.insert(0, text)
+    elif labels:
         reasons.append(text)
-    if realism:
-        verdict, text = _judge_realism(realism)
-        if not useful:
-            verdicts.append(verdict)
-        reasons.append(text)
-    if labels:
-        holds, text = _judge_labels(labels)
-        if holds:
-            reasons.append(text)
-        else:  # what decides comes first
-            verdicts.append(False)
-            reasons.insert(0, text)
-    warnings, others = _judge_in_passing(result)
+    summary.append(_labels_in_short(labels, holds))
+    warnings, others, mind = _judge_in_passing(result)
+    summary += [f"{WARNING}{'; '.join(mind)}."] if mind else []
     reasons[1:1] = warnings
     reasons += others
     if result.get("verification"):
         reasons.append(_describe_verification(result["verification"]))
-    helped = None if not verdicts else False if False in verdicts else True if all(verdicts) else None
-    first, *others = reasons or ["Nothing was measured."]
-    return {"helped": helped, "sentence": _OPENINGS[helped] + first[0].lower() + first[1:], "reasons": others}
+    return {"helped": helped, "sentence": f"{OPENINGS[helped]}: {why}.", "summary": summary, "reasons": reasons}
 
 
-def _judge_usefulness(useful: Mapping) -> tuple[bool | None, str]:
+def _judge_usefulness(useful: Mapping, alone: str) -> Judgement:
     sets = useful["sets"]
     key = "adapted" if sets["raw"].get("adapted") else "error"
     before, after = (sets[name][key] for name in ("raw", "refined"))
     without = next((name for name in ("unrefined", "colours only") if sets.get(name)), None)
-    verdict = _is_less(after, before)
-    if verdict and without:
-        verdict = _is_less(after, sets[without][key]) is True
+    middle = sets[without][key] if without else None
+    alone = alone if without == "unrefined" else "colours"
+    verdict, beyond = _is_less(after, before), _is_less(after, middle or before)
+    why = {
+        True: "networks learn more from refined faces",
+        False: "networks learn less from refined faces",
+        None: "the difference may be chance",
+    }[verdict]
+    if verdict and not beyond:
+        verdict, why = False, f"{alone} alone do as much"
     gap = after.get("gap_closed")
     closed = "" if gap is None else f", {100 * gap:.0f} % of the gap to real labels closed"
     adapted = " after label adaptation" if key == "adapted" else ""
-    return (
+    return Judgement(
         verdict,
+        why,
+        _usefulness_in_short(alone, before, middle, after),
         f"A network trained on refined faces errs by {after['mean']:.2f} instead of {before['mean']:.2f} "
         f"({useful['unit']}) on photographs{adapted}{closed}; the spread over seeds is {_spread(after, before):.2f}."
-        + (_usefulness_in_parts(without, sets[without][key], after) if without else ""),
+        + (_usefulness_in_parts(without, middle, after) if without else ""),
     )
+
+
+def _usefulness_in_short(alone: str, before: Mapping, middle: Mapping | None, after: Mapping) -> tuple[str, ...]:
+    gaps = [one.get("gap_closed") for one in (middle or after, after)]
+    if None in gaps:
+        whole, gaps = "the error on photographs", [1 - one["mean"] / before["mean"] for one in (middle or after, after)]
+    else:
+        whole = "what training on renders loses to training on photographs"
+    first, both = (round(100 * gap) for gap in gaps)
+    if middle is None:
+        return (f"Refining {_taken(both, whole)}; what colours alone give was not measured.",)
+    return _in_two_steps(alone, whole, first, both - first, chance=_is_less(after, middle) is None)
+
+
+def _in_two_steps(alone: str, whole: str, first: int, then: int, chance: bool = False) -> tuple[str, str]:
+    """What colours and the network take off a whole, percent each, in a sentence each."""
+    doubt = ", which may be chance" if chance and then else ""
+    took = "took another" if first > 0 else "took"
+    more = f"{took} {then} % off" if then > 0 else f"added {-then} % to it" if then else "changed nothing of that"
+    return f"{alone.capitalize()} alone {_taken(first, whole)}.", f"The refiner's network {more}{doubt}."
+
+
+def _taken(percent: int, whole: str) -> str:
+    if not percent:
+        return f"left {whole} as it was"
+    return f"took {percent} % off {whole}" if percent > 0 else f"added {-percent} % to {whole}"
 
 
 def _spread(one: Mapping, other: Mapping) -> float:
@@ -129,20 +172,28 @@ def _describe_verification(verification: Mapping) -> str:
     )
 
 
-def _judge_realism(realism: Mapping) -> tuple[bool | None, str]:
+def _judge_realism(realism: Mapping, alone: str) -> Judgement:
     raw, recoloured, refined = (realism[name] for name in ("raw", "recoloured", "refined"))
-    before, alone, after = (one["swd"]["mean"] for one in (raw, recoloured, refined))
-    nearer = after < (1 - SWD_NOISE) * alone, refined["auc"]["auc"] < recoloured["auc"]["low"]
+    before, middle, after = (one["swd"]["mean"] for one in (raw, recoloured, refined))
+    nearer = after < (1 - SWD_NOISE) * middle, refined["auc"]["auc"] < recoloured["auc"]["low"]
+    verdict = True if all(nearer) else None if any(nearer) else False
+    why = {
+        True: "the faces come nearer to photographs",
+        False: f"{alone} alone come as near to photographs" if after < before else "the faces come no nearer",
+        None: "distance and classifier disagree",
+    }[verdict]
     text = (
         f"The sliced Wasserstein distance to photographs went from {before:.1f} to {after:.1f}, and a classifier "
         f"tells faces from photographs with an AUC of {refined['auc']['auc']:.3f} instead of {raw['auc']['auc']:.3f}. "
-        f"With the refined faces' colours{' and scenes' if 'unrefined' in realism else ''} alone, without the network, "
-        f"they are at {alone:.1f} with an AUC of {recoloured['auc']['auc']:.3f}"
+        f"With the refined faces' {alone} alone, without the network, "
+        f"they are at {middle:.1f} with an AUC of {recoloured['auc']['auc']:.3f}"
     )
+    steps = ()
     if before > 0:
-        by_colour, by_network = round(100 * (before - alone) / before), round(100 * (alone - after) / before)
+        by_colour, by_network = round(100 * (before - middle) / before), round(100 * (middle - after) / before)
         text += f": {by_colour} % of the distance are gone by that, and the network takes {by_network:+d} % off"
-    return True if all(nearer) else None if any(nearer) else False, f"{text}."
+        steps = _in_two_steps(alone, "the distance to photographs", by_colour, by_network)
+    return Judgement(verdict, why, steps, f"{text}.")
 
 
 def _judge_labels(labels: Mapping) -> tuple[bool, str]:
@@ -156,8 +207,17 @@ def _judge_labels(labels: Mapping) -> tuple[bool, str]:
     )
 
 
-def _judge_in_passing(result: Mapping) -> tuple[list[str], list[str]]:
-    """Sentences that decide nothing: warnings, and what holds."""
+def _labels_in_short(labels: Mapping | None, holds: bool) -> str:
+    if not labels:
+        return "Whether the labels hold was not measured."
+    return (
+        f"The labels {'hold' if holds else 'do not hold'}: they moved by {labels['percent_median']:.2f} % of the "
+        f"{labels['unit']} in the median, and by {labels['percent_p95']:.2f} % at the 95th percentile."
+    )
+
+
+def _judge_in_passing(result: Mapping) -> tuple[list[str], list[str], list[str]]:
+    """Sentences that decide nothing: warnings, and what holds; and the warnings in a few words each."""
     labels, complexion = result.get("labels") or {}, result.get("complexion") or {}
     judged = []
     if result.get("realism", {}).get("refined", {}).get("gap"):
@@ -166,32 +226,37 @@ def _judge_in_passing(result: Mapping) -> tuple[list[str], list[str]]:
         judged.append(_judge_by_network(labels["network"], labels["unit"]))
     if "distance" in complexion.get("refined", {}):
         judged.append(_judge_complexion(complexion))
-    warnings = [f"Warning: {text[0].lower()}{text[1:]}" for holds, text in judged if not holds]
-    return warnings, [text for holds, text in judged if holds]
+    warnings = [f"{WARNING}{text[0].lower()}{text[1:]}" for faults, text in judged if faults]
+    return warnings, [text for faults, text in judged if not faults], [faults for faults, _ in judged if faults]
 
 
-def _judge_sharpness(realism: Mapping) -> tuple[bool, str]:
-    """Whether the network brings sharpness no farther from the photographs' than it was."""
-    alone, refined = (realism[name]["gap"]["sharpness_ratio"] or 1.0 for name in ("recoloured", "refined"))
-    farther = np.exp(abs(np.log(refined)) - abs(np.log(alone)))
+def _judge_sharpness(realism: Mapping) -> tuple[str, str]:
+    """What is wrong, or nothing, and the numbers: whether refining brings sharpness farther from the photographs' than
+    that of raw faces, or of faces without the network."""
+    raw, alone, refined = (realism[name]["gap"]["sharpness_ratio"] or 1.0 for name in ("raw", "recoloured", "refined"))
+    farther = np.exp(abs(np.log(refined)) - min(abs(np.log(raw)), abs(np.log(alone)))) > SHARPNESS_NOISE
+    fault = (
+        f"refined faces have {100 * refined:.0f} % of the photographs' sharpness, farther off than before "
+        f"(raw {100 * raw:.0f} %)"
+    )
     return (
-        farther <= SHARPNESS_NOISE,
-        f"Refined faces have {100 * refined:.0f} % of the photographs' sharpness, and {100 * alone:.0f} % without the "
-        f"network{': it is farther off' if farther > SHARPNESS_NOISE else ''}.",
+        fault if farther else "",
+        f"Refined faces have {100 * refined:.0f} % of the photographs' sharpness, raw ones {100 * raw:.0f} %, and "
+        f"{100 * alone:.0f} % without the network{': it is farther off' if farther else ''}.",
     )
 
 
-def _judge_by_network(network: Mapping, unit: str) -> tuple[bool, str]:
+def _judge_by_network(network: Mapping, unit: str) -> tuple[str, str]:
     holds = network["ratio"] <= NETWORK_LIMIT
     return (
-        holds,
+        "" if holds else "a network that learnt from photographs finds the label points less well than in raw faces",
         f"A network trained on {network['photographs']} labelled photographs misses the labels by "
         f"{network['refined']:.2f} % of the {unit} on refined faces and by {network['raw']:.2f} % on raw ones: a ratio "
         f"of {network['ratio']:.3f}, {'within' if holds else 'beyond'} the limit of {NETWORK_LIMIT:g}.",
     )
 
 
-def _judge_complexion(complexion: Mapping) -> tuple[bool, str]:
+def _judge_complexion(complexion: Mapping) -> tuple[str, str]:
     """Whether complexions hold. Where they do not, it is a warning: landmarks, masks and poses are as true as before,
     and the photographs' colours are what refining is for. Only who trains on skin itself has to know."""
     raw, refined = complexion["raw"], complexion["refined"]
@@ -201,9 +266,10 @@ def _judge_complexion(complexion: Mapping) -> tuple[bool, str]:
     tinted = refined["tinted"] > most
     faults = ["they are no longer those of the raw faces"] * moved
     faults += ["too many have a colour that no skin has"] * tinted
+    short = ["complexions are no longer those of the raw faces"] * moved + ["too many faces are tinted"] * tinted
     real = f", {100 * complexion['real']['tinted']:.1f} % of the photographs" if "real" in complexion else ""
     return (
-        not (moved or tinted),
+        "; ".join(short),
         f"Complexions moved by {distance:.1f} (CIE76) and {turned:.1f} degrees (ITA) in the median, and "
         f"{100 * refined['tinted']:.1f} % of refined faces are tinted, {100 * raw['tinted']:.1f} % of raw ones{real}: "
         f"{' and '.join(faults) or 'they hold'} (limits {COMPLEXION_LIMITS[0]:g}, "

@@ -39,7 +39,8 @@ class Logged:
         look_for: what a user should look for in its curve.
         label: its name in the progress line; "" = not shown there.
         format: how it is shown there.
-        chart: the report's chart that it is drawn in; "" = in none. Entries of one chart and unit share it.
+        chart: the report's chart that it is drawn in; "" = in none. Entries of one chart and unit share it, and what
+            the first of them says to look for.
         unit: of the chart's axis.
         legend: its name in that chart.
         alarm: what rings by it, if anything.
@@ -148,6 +149,34 @@ ACCURACY_REFINED = Logged(
 )
 ACCURACY_HISTORY = Logged("discriminator/accuracy_history", *_ACCURACY, **_ACCURACY_CHART, legend="earlier refined")
 HISTORY_FILL = Logged("history/fill", "share of the history buffer in use", "1 after the first hundred steps")
+
+# What the training logs beside its method, whichever that is.
+OF_EVERY_RUN = (
+    Logged(
+        "parser/agreement",
+        "with parts: the share of the pixels of held-out renders that the parser names rightly",
+        "above 0.9",
+    ),
+    Logged(
+        "held_out/swd",
+        "with `--evaluate-every`: distance of refined held-out faces to the photographs (sliced Wasserstein, x 1000); "
+        "step 0 is what unrefined faces score",
+        "falling",
+    ),
+    Logged(
+        "held_out/colour_gap",
+        "how far mean and spread of their colours are from the photographs', in gray levels",
+        "falling",
+    ),
+    Logged(
+        "held_out/displacement",
+        "how far the picture moved from the faces that the refiner was given, median, percent of the side",
+        "staying below 0.7, above which a refiner is not kept as the best",
+    ),
+    Logged("held_out/displacement_p95", "the same at the 95th percentile", "staying below 2"),
+    Logged("time/images_per_second", "training pictures a second", "steady"),
+    Logged("time/waiting_for_data", "share of the time spent waiting for data", "near 0"),
+)
 
 # What every method with a refiner and a discriminator logs, in the order in which it is shown.
 OF_THE_REFINER = (CHANGE, CHANGE_CURRENT, CHANGE_AVERAGE, REFINER_LOSS, REALISM)

@@ -13,6 +13,7 @@ import numpy as np
 from simrefine.config import ANNOTATIONS, MASKS, Config
 from simrefine.data.faces import Faces, label_faces
 from simrefine.data.images import ImageError, Picture, encode_picture, read_picture, to_channels
+from simrefine.data.label_fit import points_fit
 from simrefine.data.points import LEFT_EYE, MOUTH, RIGHT_EYE
 from simrefine.errors import UserError
 from simrefine.files import write_file
@@ -81,7 +82,7 @@ def check_data(config: Config, synthetic: Faces, real: Faces, say: Callable[[str
     for line in _places_of_labels(config, piles["synthetic"]):
         say(line)
     warnings = [*_mask_warnings(piles, looks), *_size_warnings(piles)]
-    warnings += swap_warnings(piles, looks) + framing_warnings(*framings.values())
+    warnings += swap_warnings(piles, looks) + framing_warnings(*framings.values()) + fit_warnings(piles)
     for warning in warnings:
         say(f"WARNING: {warning}")
     return draw_sheet([synthetic, real], list(framings.values()))
@@ -161,6 +162,23 @@ def framing_warnings(synthetic: Framing | None, real: Framing | None) -> list[st
         differing.append(f"faces {ratio:.2f} times as large in renders as in photographs")
     fix = "; cut both alike with `simrefine prepare`"
     return [f"the piles are framed differently: {'; '.join(differing)}{fix}"] if differing else []
+
+
+def fit_warnings(piles: dict[str, Faces]) -> list[str]:
+    """A warning for each pile whose label points sit on no face, see `data.label_fit.points_fit`."""
+    return [
+        f"the label points of the {name} pictures sit on no face: {pile.folder} holds no pictures that are more alike "
+        "when turned by their own points than by those of another; name the label file of these very pictures"
+        for name, pile in piles.items()
+        if pile.points is not None and points_fit(*_sample(pile)) is False
+    ]
+
+
+def _sample(faces: Faces) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures with points, as they are trained on, spread over the pile: uint8 [n, h, w, c] and [n, k, 2]."""
+    known = np.flatnonzero(np.isfinite(faces.points).all(axis=(1, 2)))
+    places = known[spread(len(known), SAMPLE)]
+    return faces.pile[places], faces.points[places]
 
 
 def draw_sheet(piles: list[Faces], framings: list[Framing | None]) -> np.ndarray:

@@ -22,6 +22,7 @@ from simrefine.models.parser import SIZE, build_parser, parser_of
 from simrefine.threads import in_batches
 from simrefine.training.inputs import spread
 from simrefine.training.montage import part_sheet
+from simrefine.training.pace import Pace
 from simrefine.training.parser import PartLabels, agreement, fit_parser
 
 MAX_PHOTOGRAPHS = 4096  # whose colours are used and kept with the refiner
@@ -59,6 +60,7 @@ def prepare_dressing(
     dtype: str,
     say: Callable[[str], None],
     arrays: Mapping[str, np.ndarray] | None = None,
+    pace: Pace | None = None,
 ) -> Dressing:
     """Trains the parser where `style.by` has a use for one, and reads the photographs.
 
@@ -66,6 +68,7 @@ def prepare_dressing(
         synthetic, real: the faces to learn from.
         say: called with a line on what is done.
         arrays: of the checkpoint that is resumed; it has the parser's weights.
+        pace: is told of each step of the parser.
 
     Raises:
         UserError: parts are asked for and none are known; a mask cannot be read.
@@ -86,7 +89,7 @@ def prepare_dressing(
         names = sorted(name for name in arrays if name.startswith(PARSER))
         assign(parser.variables, [arrays[name] for name in names], Path("the checkpoint"))
     else:
-        _train(parser, PartLabels(*(values[:-held_out] for values in faces)), photographs, config, say)
+        _train(parser, PartLabels(*(values[:-held_out] for values in faces)), photographs, config, say, pace or Pace())
     parse = parser_of(parser)
     bank, rooms = read_looks(photographs, parse, config.parts.scene and known.parts.issuperset(NEEDED_BY_SCENES))
     say(f"photographs {len(bank.shares)} of {len(photographs)} have a natural complexion and dress the renders")
@@ -106,11 +109,14 @@ def _parse_all(parse: Parse, faces: Faces) -> np.ndarray:
     return in_batches(lambda places: parse(faces.pile[places]), np.arange(len(faces)), PARSED_AT_ONCE)
 
 
-def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, config: Config, say) -> None:
+def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, config: Config, say, pace: Pace) -> None:
     say(f"training the parser: {config.parts.steps} steps on {len(faces.images)} renders")
     told = set()
 
     def progress(share: float) -> None:
+        pace.tick()
+        if rest := pace.rest(round((1 - share) * config.parts.steps)):
+            say(f"            {rest} with the parser")
         tenth = int(10 * share)
         if tenth not in told and 0 < tenth < 10:
             told.add(tenth)

@@ -11,7 +11,7 @@ import numpy as np
 
 from simrefine.arrays import non_finite
 from simrefine.errors import EXIT_DIVERGED, UserError
-from simrefine.methods.logged import Logged
+from simrefine.methods.logged import Alarm, Logged
 
 
 class Health:
@@ -36,12 +36,21 @@ class Health:
         return beginning
 
     @property
-    def states(self) -> dict[str, float]:
-        """1 for every alarm that stands, else 0, under names for TensorBoard."""
+    def descriptions(self) -> dict[str, str]:
+        """What is said of each of `states`."""
         return {
-            "health/" + alarm.name.replace(" ", "_"): float(self._held[alarm.name] >= alarm.windows)
+            _name(alarm): f'1 while the alarm "{alarm.name}" stands, which the Text tab explains. **Look for:** 0.'
             for alarm in self._alarms
         }
+
+    @property
+    def states(self) -> dict[str, float]:
+        """1 for every alarm that stands, else 0, under names for TensorBoard."""
+        return {_name(alarm): float(self._held[alarm.name] >= alarm.windows) for alarm in self._alarms}
+
+
+def _name(alarm: Alarm) -> str:
+    return "health/" + alarm.name.replace(" ", "_")
 
 
 def stop_on_nan(numbers: Mapping[str, float | np.ndarray], step: int, run: Path, saved: int) -> None:

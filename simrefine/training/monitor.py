@@ -16,20 +16,41 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from simrefine.config import Config
 from simrefine.data.images import Picture, encode_picture, to_uint8
 from simrefine.files import write_file
-from simrefine.methods.logged import Logged
+from simrefine.methods.logged import OF_EVERY_RUN, Logged
 from simrefine.methods.method import Inspection
 from simrefine.training.events import Events
 from simrefine.training.health import Health
-from simrefine.training.montage import comparison, probability_overlay
+from simrefine.training.montage import change_overlay, comparison, probability_overlay
+from simrefine.training.pace import Pace
 from simrefine.training.run_folder import read_metrics
 
 SECONDS_BETWEEN_LINES = 30  # on an output that is no terminal, where a progress line cannot be redrawn
+
+# What TensorBoard says of the pictures.
+GRID_PICTURE = (
+    "The same faces at every look, a row a face: as the refiner is given them, refined, the change five times as "
+    "strong around mid-gray, and any photograph. **Look for:** eyes, brows and lips in place; the rendered look gone."
+)
+CHANGE_PICTURE = (
+    "Where the refiner changed these faces, from nothing (dark) to the most in this very face (bright); the bar beside "
+    "each says how many gray levels that is. **Look for:** skin and hair rather than a single spot."
+)
+PROBABILITY_PICTURE = (
+    "Where the discriminator takes a refined face for a photograph (blue) or sees through it (red), a column a patch "
+    "size; white is undecided, and the bar says how far the colours reach. **Look for:** no part that is always red."
+)
+PARSER_PICTURE = (
+    "Photographs, and below them what the parser takes for skin, hair, eyes, lips and clothes. **Look for:** parts "
+    "where they are."
+)
 
 
 class Monitor:
@@ -59,9 +80,11 @@ class Monitor:
         self._run, self._config, self._first, self._total, self._console = run, config, first, total, console
         self._window: dict[str, list[float]] = defaultdict(list)
         self._window_began, self._waited = time.perf_counter(), 0.0
-        self._line_shown = 0.0
+        self._line_shown, self._pace = 0.0, Pace()
         self._health = Health(logged)
-        self._descriptions = {entry.name: f"{entry.shows}. **Look for:** {entry.look_for}." for entry in logged}
+        self._descriptions = self._health.descriptions | {
+            entry.name: f"{entry.shows}. **Look for:** {entry.look_for}." for entry in (*logged, *OF_EVERY_RUN)
+        }
 
     def __enter__(self) -> "Monitor":
         self._log = open(self._run / "log.txt", "a", encoding="utf-8", errors="backslashreplace")
@@ -115,7 +138,7 @@ class Monitor:
         """How well the parser reads held-out renders, in [0, 1], and what it makes of photographs, uint8 [h, w, 3]."""
         self.say(f"parser: {agreement:.1%} of the pixels of held-out renders are named rightly")
         self._write_scalars(self._first, {"parser/agreement": agreement})
-        self._add_picture(self._first, "parser/photographs and their parts", sheet)
+        self._add_picture(self._first, "parser/photographs and their parts", sheet, PARSER_PICTURE)
 
     def step(self, step: int, numbers: dict[str, float], seconds_waited: float) -> None:
         """Takes the numbers of step `step`; at the end of each window writes their means.
@@ -126,6 +149,9 @@ class Monitor:
             self._window[name].append(value)
         self._progress.update(self._task, completed=step + 1)
         done = step + 1
+        self._pace.tick()
+        if rest := self._pace.rest(self._total - done):
+            self.say(rest)
         if done % self._config.monitor.scalars_every and done != self._total:
             return
         seconds = time.perf_counter() - self._window_began
@@ -152,9 +178,12 @@ class Monitor:
         """
         columns = {name: to_uint8(pictures) for name, pictures in (seen.columns | {"real": real}).items()}
         headings, grid = comparison(columns)
-        self._add_picture(step, f"faces/{headings}", grid)
+        self._add_picture(step, f"faces/{headings}", grid, GRID_PICTURE)
+        changed = change_overlay(columns["synthetic"], columns["refined"])
+        self._add_picture(step, "faces/refined, where it was changed (gray levels)", changed, CHANGE_PICTURE)
         overlay = probability_overlay(columns["refined"], seen.probabilities)
-        self._add_picture(step, "faces/refined, probability of refined (red) per patch size", overlay)
+        tag = "faces/refined, probability of refined (red) per patch size"
+        self._add_picture(step, tag, overlay, PROBABILITY_PICTURE)
         for tag, margins in seen.margins.items():
             self._add(step, histogram_pb(tag, margins))
         self._write_scalars(step, seen.numbers)
@@ -187,11 +216,13 @@ class Monitor:
         for name, value in numbers.items():
             self._add(step, scalar_pb(name, value, self._descriptions.get(name)))
 
-    def _add_picture(self, step: int, tag: str, pixels: np.ndarray) -> None:
+    def _add_picture(self, step: int, tag: str, pixels: np.ndarray, description: str) -> None:
         png = encode_picture(Picture(pixels, None), ".png")
-        height, width, channels = pixels.shape
-        image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
-        self._add(step, Summary(value=[Summary.Value(tag=tag, image=image)]))
+        height, width = pixels.shape[:2]
+        # As tf.summary.image writes it: a tensor of width, height and pictures. Only so may it have a description.
+        tensor = make_tensor_proto([str(width).encode(), str(height).encode(), png])
+        about = create_summary_metadata(display_name=None, description=description)
+        self._add(step, Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=about)]))
 
     def _add(self, step: int, summary: Summary) -> None:
         self._events.add_event(Event(wall_time=time.time(), step=step, summary=summary))

@@ -23,6 +23,7 @@ from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import save_checkpoint
 from simrefine.training.data_check import SHEET, check_data, write_sheet
 from simrefine.training.dressing import prepare_dressing
+from simrefine.training.estimate import estimate_training
 from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
@@ -54,7 +55,7 @@ def train(
         resume: continue `run` from its newest whole checkpoint. On a CPU and with the same `training.steps` the
             result equals, bit for bit, that of a run that was never stopped.
         dry_run: read the folders, report what would be done, write the faces of data.png beside where the run would be,
-            then stop.
+            try a few steps to say how long it would take, then stop.
         quiet: print nothing; log.txt still says everything.
 
     Raises:
@@ -77,7 +78,7 @@ def train(
     for line in config.to_lines():
         say(f"  {line}")
     if dry_run:
-        return _only_look(config, run, say)
+        return _only_look(config, run, dtype, say)
 
     # All that can be refused is refused before the run folder is made.
     checkpoint = checkpoint_to_resume(run, config, say) if resume else claim(run)
@@ -105,10 +106,13 @@ def train(
             return _run_steps(method, inputs, config, run, held_out, monitor, range(first, total))
 
 
-def _only_look(config: Config, run: Path, say: Callable[[str], None]) -> Result:
-    """What a dry run does: shows both piles, and draws faces of them beside where the run folder would be."""
-    shown = check_data(config, *read_piles(config, None, say), say)
-    write_sheet(run.with_name(f"{run.name}-{SHEET}"), shown, say)
+def _only_look(config: Config, run: Path, dtype: str, say: Callable[[str], None]) -> Result:
+    """What a dry run does: shows both piles, draws faces of them beside where the run folder would be, and says how
+    long it would take."""
+    piles = read_piles(config, None, say)
+    write_sheet(run.with_name(f"{run.name}-{SHEET}"), check_data(config, *piles, say), say)
+    say("time        trying a few steps")
+    say(f"            {estimate_training(config, *piles, dtype)}")
     return Result(run, 0, 0)
 
 

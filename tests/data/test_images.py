@@ -227,6 +227,12 @@ def test_sixteen_bits_are_refused_because_half_of_them_would_be_lost():
         decode_picture(array.tobytes())
 
 
+@pytest.mark.parametrize("byte_order", [b"II*\0", b"MM\0*"])
+def test_tiff_is_refused_by_name_with_what_to_do(byte_order):
+    with pytest.raises(ImageError, match="TIFF: convert it to PNG with 8 bits"):
+        decode_picture(byte_order + bytes(100))
+
+
 def test_cmyk_twelve_bit_and_two_channel_jpegs_are_refused():
     def jpeg(bits, channels):
         frame = struct.pack(">BHHB", bits, 8, 8, channels) + b"\1\x11\0" * channels

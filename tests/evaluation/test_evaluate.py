@@ -103,7 +103,11 @@ def test_everything_that_the_folders_allow_is_measured_and_written_down(folders)
     result = evaluate(**arguments(folders, **files, **test), seeds=1)
     assert json.loads((folders / "out" / "evaluation.json").read_text()) == result
     page = (folders / "out" / "report.html").read_text()
-    assert result["verdict"]["sentence"][:20] in page and "000.png" in page
+    assert (
+        result["verdict"]["sentence"][:20] in page
+        and result["verdict"]["summary"][0][:20] in page
+        and "000.png" in page
+    )
     assert set(result) >= {"verdict", "inputs", *module.PARTS, "versions", "seconds"}
     assert set(result["verification"]["sets"]) == {"raw", "refined", "real"}
     assert any("learnt people" in reason for reason in result["verdict"]["reasons"])
@@ -261,27 +265,28 @@ class Entry:
     chart: str = ""
     unit: str = ""
     legend: str = ""
+    look_for: str = ""
 
 
 def test_what_is_logged_is_grouped_into_charts_in_order_of_first_appearance():
     logged = [
         Entry("a/real", chart="Judge", unit="share", legend="real"),
-        Entry("b", label="B", chart="Change", unit="gray levels"),
+        Entry("b", label="B", chart="Change", unit="gray levels", look_for="rest"),
         Entry("nowhere"),
         Entry("a/refined", chart="Judge", unit="share"),
         Entry("a/loss", chart="Judge", unit="loss"),
     ]
     assert charts_of(logged) == [
-        ["Judge", "share", {"a/real": "real", "a/refined": "a/refined"}],
-        ["Change", "gray levels", {"b": "B"}],
-        ["Judge", "loss", {"a/loss": "a/loss"}],
+        ["Judge", "share", {"a/real": "real", "a/refined": "a/refined"}, ""],
+        ["Change", "gray levels", {"b": "B"}, "rest"],
+        ["Judge", "loss", {"a/loss": "a/loss"}, ""],
     ]
 
 
 def test_the_charts_of_a_run_are_written_down_with_its_curves(wide, run, monkeypatch):
     monkeypatch.setattr(module, "logged_of", lambda run: [Entry("refiner/change", chart="Change", unit="gray levels")])
     result = evaluate(wide / ".png", wide / "real", wide / "out", model=run, parts=["labels"])
-    assert result["charts"] == [["Change", "gray levels", {"refiner/change": "refiner/change"}]]
+    assert result["charts"] == [["Change", "gray levels", {"refiner/change": "refiner/change"}, ""]]
     assert json.loads((wide / "out" / "evaluation.json").read_text()) == result
     assert 'aria-label="Change, gray levels, steps 2 to 4' in (wide / "out" / "report.html").read_text()
 

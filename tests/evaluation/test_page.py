@@ -12,8 +12,10 @@ from tiny import draw_face
 
 from simrefine.data.images import decode_picture
 from simrefine.evaluation.charts import CURVE_POINTS
+from simrefine.evaluation.meanings import COMPLEXION, LABELS, REALISM, USEFULNESS, VERIFICATION
 from simrefine.evaluation.page import GALLERY_FACES, Gallery, write_page
 
+MEANINGS = (REALISM, LABELS, COMPLEXION, USEFULNESS, VERIFICATION)
 VOID = {"meta", "link", "img", "input"}
 EVIL = "<img src=x onerror=alert(1)>\"'&.png"
 
@@ -30,7 +32,12 @@ def complexion_moves(distance, turned):
 
 
 RESULT = {
-    "verdict": {"sentence": "It helped by 43 %.", "helped": True, "reasons": ["a first reason"]},
+    "verdict": {
+        "sentence": "It helped by 43 %.",
+        "helped": True,
+        "summary": ["colours gave much"],
+        "reasons": ["a first reason"],
+    },
     "inputs": {"raw": {"folder": "renders/", "count": 317}, "size": 64, "channels": 3},
     "realism": {
         "raw": {
@@ -94,13 +101,14 @@ RESULT = {
         "time/images": [1.0, 2.0, 3.0],
     },
     "charts": [
-        ["Change", "gray levels", {"refiner/change": "change"}],
+        ["Change", "gray levels", {"refiner/change": "change"}, "a settled curve"],
         [
             "Discriminator",
             "share of patches",
             {"discriminator/accuracy_real": "real", "discriminator/accuracy_refined": "refined"},
+            "",
         ],
-        ["Diversity", "", {"refiner/diversity": "diversity"}],
+        ["Diversity", "", {"refiner/diversity": "diversity"}, ""],
     ],
     "config": "[data]\nsize = 64\n",
     "versions": {"keras": "3.15.1"},
@@ -121,6 +129,7 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
+        self.path = path
         self.source, self.elements, self.text, self._open = path.read_text(encoding="utf-8"), [], "", []
         self.feed(self.source)
         assert not self._open, f"never closed: {self._open}"
@@ -187,8 +196,29 @@ def test_the_numbers_of_every_part_are_on_the_page(render):
 )
 def test_the_verdict_comes_first_and_is_told_in_words(render, helped, word):
     page = render(RESULT | {"verdict": RESULT["verdict"] | {"helped": helped}})
-    assert page.text.index(word) < page.text.index("It helped by 43 %.") < page.text.index("a first reason")
-    assert page.text.index("a first reason") < page.text.index("Realism")
+    order = [page.text.index(part) for part in ("It helped by 43 %.", "colours gave much", "a first reason", "Realism")]
+    assert word in page.text and order == sorted(order)
+    (mark,) = [svg for svg in page.all("svg") if svg.get("class", "").startswith("sign")]
+    assert mark["class"].split()[1] == {True: "yes", False: "no", None: "unknown"}[helped]
+
+
+def test_every_number_of_a_table_has_a_sentence_that_says_which_way_is_good(render):
+    page = render(RESULT, gallery())
+    meanings = [meaning for part in MEANINGS for meaning in part.values()]
+    assert all(re.search(r"lower is|higher is|best|good|no more than", meaning) for meaning in meanings)
+    section = page.source.partition('id="realism"')[2].partition("</section>")[0]
+    rows = re.findall(r'<th scope="row">([^<]*)</th>', section)
+    named = re.findall(r"<dt>([^<]*)</dt>", page.source)
+    assert rows and all(any(row.startswith(name) for name in named) for row in rows)
+    for heading in ("Displacement", "Error", "Shift", "Tinted", "CIE76", "ITA", "Gap closed", "AUC", "True accepts"):
+        assert heading in named
+
+
+@pytest.mark.parametrize("rooms", [True, False])
+def test_rooms_are_named_only_where_the_run_has_them(render, rooms):
+    realism = RESULT["realism"] | {name: RESULT["realism"]["raw"] for name in ("unrefined", "recoloured")}
+    inputs = RESULT["inputs"] | {"rooms": rooms}
+    assert ("rooms" in render(RESULT | {"realism": realism, "inputs": inputs}).text) is rooms
 
 
 def test_refined_is_called_closer_only_where_it_is_nearer_to_real(render):
@@ -217,12 +247,12 @@ def test_complexions_and_the_network_of_the_photographs_have_their_numbers(rende
     assert "Unrefined|299|3.34 %|3.21|6.42|4.32|8.64|" in text and "Refined|299|5.12 %|6.54|13.1|7.65|15.3|" in text
     assert "Real|2270|14.1 %|||||" in text
     assert "Error|8.83|9.38|1.06|2.74|6.04|" in text and "2271 labelled photographs" in text
-    assert "Complexions moved by6.54CIE76, median; tinted: 5.12 %, raw 1.21 %" in text
+    assert "Complexions moved by6.54CIE76, median, lower is better; tinted: 5.12 %, raw 1.21 %" in text
 
 
 def test_the_best_set_is_named_and_real_faces_do_not_compete(render):
     text = render(RESULT).text
-    assert "refined|7.84 ± 0.12 best|43 %|" in text and text.count("best") == 1
+    assert "refined|7.84 ± 0.12 best|43 %|" in text and text.count("± 0.12 best") == 1
 
 
 def test_text_from_outside_stays_text(render):
@@ -233,7 +263,7 @@ def test_text_from_outside_stays_text(render):
         "labels": {"unit": EVIL, "percent_median": 1.0, "worst": [[EVIL, 1.0]]},
         "usefulness": {"unit": EVIL, "sets": {EVIL: score(1.0, None)}},
         "curves": {"step": [1, 2], EVIL: [1.0, 2.0], f"held_out/{EVIL}": [1.0, 2.0]},
-        "charts": [[EVIL, EVIL, {EVIL: EVIL}]],
+        "charts": [[EVIL, EVIL, {EVIL: EVIL}, EVIL]],
         "config": EVIL,
         "versions": {EVIL: EVIL},
         "seconds": {EVIL: 1.0},
@@ -301,7 +331,10 @@ def test_large_faces_are_jpeg_and_gray_ones_work(render):
 def test_a_curve_stays_inside_its_axes_and_is_thinned(render):
     steps = list(range(0, 20000, 20))
     values = [np.sin(step / 3000) * 1e-3 - 5 for step in steps]
-    charts = [["Realism", "loss", {"realism": "realism"}], ["Change", "gray levels", {"change": "change"}]]
+    charts = [
+        ["Realism", "loss", {"realism": "realism"}, ""],
+        ["Change", "gray levels", {"change": "change"}, ""],
+    ]
     page = render({"curves": {"step": steps, "realism": values, "change": [1.0] * len(steps)}, "charts": charts})
     paths = [path["d"] for path in page.all("path") if path.get("class") == "line line-0"]
     assert len(paths) == 2
@@ -321,6 +354,8 @@ def test_a_chart_holds_the_metrics_it_is_declared_with_and_undeclared_ones_are_l
     labels = [svg["aria-label"] for svg in render(RESULT).all("svg") if "aria-label" in svg]
     assert [label.partition(",")[0] for label in labels] == ["Change", "Discriminator", "held_out/swd"]
     assert labels[1].endswith("real from 0.900 to 0.700; refined from 0.600 to 0.500")
+    text = render(RESULT).text
+    assert "Look for: a settled curve." in text and "Look for: falling." in text
 
 
 # ---- in a browser
@@ -370,6 +405,29 @@ def test_arrow_keys_move_the_divider_of_their_own_face(browser):
     assert sliders[0].get_attribute("aria-valuetext") == "0 % raw, 100 % refined"
 
 
+def test_the_tab_key_reaches_every_slider_and_shows_where_it_is(browser):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.refresh()
+    seen = []
+    for _ in range(40):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        seen.append(
+            browser.execute_script(
+                "const e = document.activeElement;"
+                "const frame = e.closest('.stack') || e.closest('.views label') || e;"
+                "return [e.getAttribute('type') || e.tagName, getComputedStyle(frame).outlineStyle]"
+            )
+        )
+        if seen[-1][0] == "BODY":
+            break
+    kinds = [kind for kind, _ in seen]
+    assert kinds.index("SUMMARY") < kinds.index("A") < kinds.index("radio") < kinds.index("range")
+    assert kinds.count("range") == 6 and kinds.count("radio") == 1
+    assert all(outline == "solid" for kind, outline in seen if kind != "BODY")
+
+
 def test_a_drag_moves_the_divider_to_the_pointer(browser):
     from selenium.webdriver import ActionChains
 
@@ -388,6 +446,25 @@ def test_the_view_can_be_changed_from_the_keyboard(browser):
     assert difference.is_displayed()
     browser.find_element("id", "view-difference").send_keys(Keys.ARROW_RIGHT)
     assert not difference.is_displayed()
+
+
+def test_faces_beside_photographs_are_of_one_size_also_on_a_phone(render, browser):
+    faces = np.full((2, 16, 16, 3), 90, np.uint8)
+    photographs = np.full((4, 16, 16, 3), 95, np.uint8)
+    page = render(RESULT, Gallery(["a.png", "b.png"], faces, faces, photographs=photographs))
+    before = browser.current_url
+    browser.get(page.path.as_uri())
+    for width in (1280, 390):
+        metrics = {"width": width, "height": 640, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        boxes = browser.execute_script(
+            "return [...document.querySelectorAll('.beside img')].map(i => i.getBoundingClientRect())"
+            ".map(b => [b.width, b.top])"
+        )
+        assert len(boxes) == 8 and len({round(size) for size, _ in boxes}) == 1
+        assert len({round(top) for _, top in boxes[:4]}) == 1, "a face and its photographs share a row"
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get(before)
 
 
 def test_all_images_load(browser):

@@ -109,6 +109,30 @@ def test_faces_in_another_place_are_warned_of(folders, down, warned):
     assert ("framed differently" in check(*folders)[1]) == warned
 
 
+def eyes(folder, count, strangers=0):
+    """Faces in any place of a picture, with five points each; those of the face that is `strangers` further on."""
+    rng = np.random.default_rng(0)
+    lines = []
+    places = rng.integers(4, 12, (count, 2))
+    five = np.array([[3, 4], [11, 4], [7, 8], [4, 11], [10, 11]])
+    for index, (left, top) in enumerate(places):
+        pixels = rng.integers(90, 110, (SIZE, SIZE, 3)).astype(np.uint8)
+        for x, y in np.add(five, (left, top)):
+            cv2.circle(pixels, (int(x), int(y)), 1, (10, 10, 10), -1)
+        write(folder / f"{index:02d}.png", pixels)
+        points = (five + places[(index + strangers) % count]).tolist()
+        lines.append(json.dumps({"file": f"{index:02d}.png", "landmarks": points}))
+    (folder / "annotations.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize(("strangers", "warned"), [(0, False), (1, True)])
+def test_label_points_that_sit_on_no_face_are_warned_of_by_pile(folders, tmp_path, strangers, warned):
+    labelled = eyes(tmp_path / "labelled", 60, strangers)
+    assert ("label points of the synthetic pictures sit on no face" in check(labelled, folders[1])[1]) is warned
+    assert ("label points of the real pictures sit on no face" in check(folders[0], labelled)[1]) is warned
+
+
 def test_labels_of_photographs_that_cannot_be_read_stop_nothing(folders):
     (folders[1] / "annotations.jsonl").write_text("no JSON")
     assert "none" in next(line for line in check(*folders)[1].splitlines() if line.startswith("data        real"))

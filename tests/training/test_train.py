@@ -102,7 +102,14 @@ def test_tensorboard_gets_scalars_pictures_histograms_the_config_and_hparams(fin
         "health/collapse",
         "config",
     }
-    assert len(tags["images"]) == 2
+    seen = events(finished[0])
+    shown = {"scalars": [], "images": []}
+    for tag in tags["tensors"]:
+        about = seen.SummaryMetadata(tag)
+        if about.plugin_data.plugin_name in shown:
+            shown[about.plugin_data.plugin_name].append(tag)
+            assert about.summary_description, f"{tag} says what it shows"
+    assert len(shown["images"]) == 3 and all(tag.startswith("faces/") for tag in shown["images"])
     assert "_hparams_/session_start_info" in tags["tensors"]
 
 
@@ -406,6 +413,9 @@ def test_a_dry_run_reports_shows_the_faces_and_makes_no_run(piles, tmp_path, cap
     assert "10 pictures" in said and "9 pictures" in said and "[self_regularisation] l1 = 0.2" in said and "CPU" in said
     assert not (tmp_path / "run").exists()
     assert str(tmp_path / "run-data.png") in said and (tmp_path / "run-data.png").exists()
+    assert said.index("data.png") < said.index("less than a minute on this machine: 4 steps of")
+    assert "(3 measured)" in said and "parser" not in said.partition("time   ")[2]
+    assert {path.name for path in tmp_path.iterdir()} == {"synthetic", "real", "run-data.png"}
 
 
 @pytest.mark.parametrize(
