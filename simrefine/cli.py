@@ -307,7 +307,7 @@ def export(run, out, to):
     help="compare at this side, px [default: the model's, or raw's]",
 )
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
-@click.option("--weights", metavar="FILE", help="adds FID and KID: InceptionV3's weights file, or 'imagenet'")
+@click.option("--weights", metavar="FILE", help="adds FID: InceptionV3's weights file, or 'imagenet'")
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="trainings a set")
 def evaluate(raw, real, out, parts, **options):
     """Say whether refinement helped: are refined faces more like photographs, do their labels still hold, and does

@@ -78,7 +78,7 @@ def evaluate(
         parts: which of PARTS; None = all that the given folders and labels allow.
         size: side of the square that all pictures are brought to, px; None = the model's, or the first raw picture's.
         exclude: patterns of files and folders to leave out (see `data.folders.matches`).
-        weights: adds FID and KID, with InceptionV3's weights: "imagenet" (Keras downloads them) or a local file.
+        weights: adds FID, with InceptionV3's weights: "imagenet" (Keras downloads them) or a local file.
         seeds: trainings a set, for usefulness and verification.
         note: a sentence about these folders, to stand under the verdict.
         progress: called with what is being done.
@@ -284,7 +284,7 @@ def _measure_realism(faces: Mapping[str, Faces], weights: str | None) -> dict:
     return measure_realism(
         *(faces[role].images for role in ("raw", "refined", "real")),
         unrefined=faces["unrefined"].images if "unrefined" in faces else None,
-        parts=(*PARTS_WITHOUT_WEIGHTS, *(("fid", "kid") if weights else ())),
+        parts=(*PARTS_WITHOUT_WEIGHTS, *(("fid",) if weights else ())),
         groups_synthetic=faces["raw"].groups,
         groups_real=faces["real"].groups,
         weights=weights or "imagenet",

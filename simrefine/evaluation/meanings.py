@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from simrefine.evaluation.markup import text
 
 REALISM = {
+    "KID": "how far faces are from photographs in the eyes of a network that knows photographs of all kinds: lower is "
+    "better. Colour alone brings it down by little. Under real stands what two halves of the photographs are apart.",
     "SWD": "the sliced Wasserstein distance of small patches to those of the photographs, at each picture size: lower "
     "is better. Under real stands what two halves of the photographs are apart; less cannot be hoped for.",
     "AUC of a classifier": "shown a face and a photograph, how often a network that was trained for it tells which is "
     "which: 1 is always and 0.5, which is best, is guessing. In brackets the 95 % interval.",
     "FID": "the distance of the pictures' features in a large network: lower is better.",
-    "KID": "the same with another formula, which is true also of few pictures: lower is better.",
     "Colour gap": "how far mean and spread of the colours are from the photographs', in gray levels: lower is better.",
     "Mean": "the mean red, green and blue, in gray levels: best as in the photographs.",
     "Std": "how much red, green and blue vary, in gray levels: best as in the photographs.",

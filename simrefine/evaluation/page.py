@@ -167,10 +167,10 @@ def _cards(result: dict) -> str:
 def _realism_cards(realism: dict) -> Iterator[tuple[str, str, str]]:
     """Heading, value and note of each card."""
     raw, refined = _part(realism, "raw"), _part(realism, "refined")
-    distance, distance_raw = (_part(numbers, "swd").get("mean") for numbers in (refined, raw))
+    distance, distance_raw = (_part(numbers, "kid").get("mean") for numbers in (refined, raw))
     if is_number(distance):
         change = _change(distance_raw, distance)
-        note = f"sliced Wasserstein distance, lower is better; raw {number(distance_raw)}{change and ', so ' + change}"
+        note = f"KID, lower is better; raw {number(distance_raw)}{change and ', so ' + change}"
         yield "Distance to real faces", number(distance), note
     test, test_raw = _part(refined, "auc"), _part(raw, "auc")
     if is_number(test.get("auc")):
@@ -307,14 +307,15 @@ def _realism(result: dict) -> str:
         return [_compared(label(key), [one.get(key) for one in measured], goals.get(key), aim=aim) for key in keys]
 
     aucs, kids = ([_part(numbers, name) or None for numbers in sets] for name in ("auc", "kid"))
+    kid_of_halves = _part(real, "kid").get("mean")
     fids = [numbers.get("fid") for numbers in sets]
     colour_gaps = [_part(numbers, "gap").get("colour_gap") for numbers in sets]
     rows = [
         # A distance can always be less: what halves of real faces are apart is shown, but is no aim to stop at.
+        _compared("KID", kids, kid_of_halves, spread, lambda kid: kid.get("mean"), aim=0),
         *named("swd", lambda name: f"SWD, {name} px" if name.isdigit() else f"SWD, {text(name)}", aim=0),
         _compared("AUC of a classifier", aucs, 0.5, _auc, lambda test: test.get("auc")),
         _compared("FID", fids, 0),
-        _compared("KID", kids, 0, spread, lambda kid: kid.get("mean")),
         _compared("Colour gap, gray levels", colour_gaps, 0),
         *named("statistics", words),
     ]

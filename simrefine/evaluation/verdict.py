@@ -19,7 +19,7 @@ NETWORK_LIMIT = 1.03
 COMPLEXION_LIMITS = (5.0, 6.0)  # CIE76, degrees of ITA
 # Shares of the faces: raw ones that are tinted stay so, and one in a hundred beyond them is chance.
 TINTED_LEAST, TINTED_BEYOND_RAW = 0.02, 0.01
-SWD_NOISE = 0.05  # a smaller relative change of the sliced Wasserstein distance says nothing
+KID_NOISE = 0.1  # a smaller relative change of KID says nothing: the halves of one set differ by that much and more
 SHARPNESS_NOISE = 1.1  # a smaller factor by which sharpness is farther from the photographs' says nothing
 
 WARNING = "Warning: "  # what a sentence that warns begins with
@@ -46,8 +46,8 @@ def reach_verdict(result: Mapping, rooms: bool = False) -> dict:
     The order of the arguments: labels that moved (see DISPLACEMENT_LIMITS) spoil everything; then a trained network's
     error on photographs decides: it must be less than on raw faces, and less than on what colours and rooms alone
     give, by more than its spread over the seeds. Without that measurement, refined faces must be nearer to photographs
-    than the same faces that are only recoloured: by sliced Wasserstein distance, by SWD_NOISE at least, and by an AUC
-    below the interval of theirs. What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS, TINTED_LEAST, SHARPNESS_NOISE)
+    than the same faces that are only recoloured: by KID, by KID_NOISE at least, and by an AUC below the interval of
+    theirs. (The sliced Wasserstein distance does not decide: it is halved by the photographs' colours alone.) What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS, TINTED_LEAST, SHARPNESS_NOISE)
     decides nothing, is named in the summary and said right after what does; what is learnt of people is said last.
 
     Args:
@@ -174,8 +174,8 @@ def _describe_verification(verification: Mapping) -> str:
 
 def _judge_realism(realism: Mapping, alone: str) -> Judgement:
     raw, recoloured, refined = (realism[name] for name in ("raw", "recoloured", "refined"))
-    before, middle, after = (one["swd"]["mean"] for one in (raw, recoloured, refined))
-    nearer = after < (1 - SWD_NOISE) * middle, refined["auc"]["auc"] < recoloured["auc"]["low"]
+    before, middle, after = (one["kid"]["mean"] for one in (raw, recoloured, refined))
+    nearer = after < (1 - KID_NOISE) * middle, refined["auc"]["auc"] < recoloured["auc"]["low"]
     verdict = True if all(nearer) else None if any(nearer) else False
     why = {
         True: "the faces come nearer to photographs",
@@ -183,8 +183,8 @@ def _judge_realism(realism: Mapping, alone: str) -> Judgement:
         None: "distance and classifier disagree",
     }[verdict]
     text = (
-        f"The sliced Wasserstein distance to photographs went from {before:.1f} to {after:.1f}, and a classifier "
-        f"tells faces from photographs with an AUC of {refined['auc']['auc']:.3f} instead of {raw['auc']['auc']:.3f}. "
+        f"The distance to photographs (KID) went from {before:.1f} to {after:.1f}, and a classifier tells faces from "
+        f"photographs with an AUC of {refined['auc']['auc']:.3f} instead of {raw['auc']['auc']:.3f}. "
         f"With the refined faces' {alone} alone, without the network, "
         f"they are at {middle:.1f} with an AUC of {recoloured['auc']['auc']:.3f}"
     )

@@ -204,9 +204,6 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """KID of features [n, d] and [m, d]: the unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3.
 
-    Each feature is normalised first, in both sets, by its mean and standard deviation in `features_b`, the reference:
-    else the kernel of a network whose features are large is a cube of the few largest.
-
     Returns:
         (mean, standard deviation) over 100 random subsets (Binkowski et al. 2018, section 4) of `subset` pictures of
         each set, or of the smaller set's size; the paper's 1000 are more than small sets have. The mean may be
@@ -215,8 +212,6 @@ def kernel_distance(
     check_enough(features_a, 2, "the first set, for the kernel distance")
     check_enough(features_b, 2, "the second set, for the kernel distance")
     a, b = (np.asarray(features, np.float64) for features in (features_a, features_b))
-    mean, std = b.mean(axis=0), b.std(axis=0)
-    a, b = ((features - mean) / np.where(std > 0, std, 1) for features in (a, b))
     size = min(subset, len(a), len(b))
     values = []
     for index in range(KERNEL_SUBSETS):

@@ -12,13 +12,13 @@ def useful(raw, refined, std=0.1):
     return {"unit": "NME", "sets": {"raw": score(raw), "refined": score(refined)}}
 
 
-def real(swd, auc, sharpness=(1.5, 1.4, 1.1)):
+def real(kid, auc, sharpness=(1.5, 1.4, 1.1)):
     """Of raw, recoloured and refined faces."""
 
     def distances(place):
         bounds = {"low": auc[place] - 0.03, "high": auc[place] + 0.03}
         gap = {"sharpness_ratio": sharpness[place]}
-        return {"swd": {"mean": swd[place]}, "auc": {"auc": auc[place]} | bounds, "gap": gap}
+        return {"kid": {"mean": kid[place]}, "auc": {"auc": auc[place]} | bounds, "gap": gap}
 
     return {name: distances(place) for place, name in enumerate(("raw", "recoloured", "refined"))}
 
