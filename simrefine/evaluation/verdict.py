@@ -19,7 +19,7 @@ NETWORK_LIMIT = 1.03
 COMPLEXION_LIMITS = (5.0, 6.0)  # CIE76, degrees of ITA
 # Shares of the faces: raw ones that are tinted stay so, and one in a hundred beyond them is chance.
 TINTED_LEAST, TINTED_BEYOND_RAW = 0.02, 0.01
-KID_NOISE = 0.1  # a smaller relative change of KID says nothing: the halves of one set differ by that much and more
+KID_NOISE = 0.1  # a smaller relative change of KID says nothing
 SHARPNESS_NOISE = 1.1  # a smaller factor by which sharpness is farther from the photographs' says nothing
 
 WARNING = "Warning: "  # what a sentence that warns begins with
@@ -47,8 +47,9 @@ def reach_verdict(result: Mapping, rooms: bool = False) -> dict:
     error on photographs decides: it must be less than on raw faces, and less than on what colours and rooms alone
     give, by more than its spread over the seeds. Without that measurement, refined faces must be nearer to photographs
     than the same faces that are only recoloured: by KID, by KID_NOISE at least, and by an AUC below the interval of
-    theirs. (The sliced Wasserstein distance does not decide: it is halved by the photographs' colours alone.) What only warns (see NETWORK_LIMIT, COMPLEXION_LIMITS, TINTED_LEAST, SHARPNESS_NOISE)
-    decides nothing, is named in the summary and said right after what does; what is learnt of people is said last.
+    theirs. (The sliced Wasserstein distance does not decide: the photographs' colours alone halve it.) What only warns
+    (see NETWORK_LIMIT, COMPLEXION_LIMITS, TINTED_LEAST, SHARPNESS_NOISE) decides nothing, is named in the summary and
+    said right after what does; what is learnt of people is said last.
 
     Args:
         result: the parts "usefulness", "realism", "labels", "complexion" and "verification" of evaluation.json, those

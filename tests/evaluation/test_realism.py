@@ -200,14 +200,12 @@ def test_missing_inception_weights_are_an_error_that_says_where_to_get_them(monk
         inception_features(images)
 
 
-def test_the_network_that_knows_photographs_sees_gray_and_colour_of_any_size_alike():
-    images = to_pixels(blurred(textures(3, 0, 48), 2))
+def test_the_network_that_knows_photographs_sees_gray_as_colour_that_is_none():
+    images = textures(3, 0, 48)
     features = lite_features(images)
     assert features.shape == (3, 352) and features.std() > 0.1
     gray = images.mean(axis=-1, keepdims=True).astype(np.uint8)
     np.testing.assert_array_equal(lite_features(gray), lite_features(np.repeat(gray, 3, axis=-1)))
-    twice = images.repeat(2, axis=1).repeat(2, axis=2)
-    assert np.corrcoef(lite_features(twice).ravel(), features.ravel())[0, 1] > 0.9
 
 
 # All together
