@@ -20,11 +20,12 @@ import numpy as np
 from simrefine.data.faces import Faces, read_faces
 from simrefine.evaluation.adaptation import hold_out
 from simrefine.evaluation.baselines import match_colours
+from simrefine.evaluation.realism import lite_features
 from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
 from simrefine.measures.colour import compare_complexions, skin_colours
 from simrefine.measures.drift import measure_drift, summarise_drift
-from simrefine.measures.realism import sliced_wasserstein, wasserstein_mean
+from simrefine.measures.realism import kernel_distance, sliced_wasserstein, wasserstein_mean
 from simrefine.refining.refiner import load
 from simrefine.threads import in_batches
 from simrefine.training.landmarks import LabelledSet
@@ -53,7 +54,9 @@ def measure_faces(images: np.ndarray, faces: Faces, photographs: Faces, given: n
     """Realism of `images`, what became of `faces`, against photographs; and how far points moved from the pictures
     `given`, where there are some."""
     test = two_sample_test(images, photographs.images, groups_a=faces.groups, groups_b=photographs.groups)
-    measured = {"swd": wasserstein_mean(sliced_wasserstein(images, photographs.images)), "auc": asdict(test)}
+    kid, _ = kernel_distance(*(lite_features(pictures) for pictures in (images, photographs.images)))
+    swd = wasserstein_mean(sliced_wasserstein(images, photographs.images))
+    measured = {"kid": kid, "swd": swd, "auc": asdict(test)}
     if given is not None:
         drift = summarise_drift(measure_drift(given, images, faces.points, faces.names))
         measured |= {key: drift[key] for key in ("percent_median", "percent_p95")}
@@ -64,8 +67,8 @@ def measure_faces(images: np.ndarray, faces: Faces, photographs: Faces, given: n
 
 
 def print_table(sets: Mapping[str, dict]) -> None:
-    heads = ("trained on", "NME", "gap closed", "NME, adapted", "gap closed, adapted", "SWD", "AUC", "displacement")
-    heads += ("tinted", "complexion moved, CIE76 / ITA")
+    heads = ("trained on", "NME", "gap closed", "NME, adapted", "gap closed, adapted", "KID", "SWD", "AUC")
+    heads += ("displacement", "tinted", "complexion moved, CIE76 / ITA")
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
     for name, measured in sets.items():
@@ -77,7 +80,7 @@ def print_table(sets: Mapping[str, dict]) -> None:
             closed = f"{100 * gap_closed(raw, mean, real):.0f} %"
             cells += [f"{mean:.2f}{spread}", "" if name == "raw" else closed]
         faces = measured["faces"] or {}
-        cells.append(f"{faces['swd']:.1f}" if faces else "")
+        cells += [f"{faces[key]:.1f}" if faces else "" for key in ("kid", "swd")]
         cells.append("{auc:.2f} ({low:.2f} .. {high:.2f})".format(**faces["auc"]) if faces else "")
         cells.append(f"{faces['percent_median']:.2f} / {faces['percent_p95']:.2f}" if "percent_p95" in faces else "")
         skin = faces.get("complexion")
