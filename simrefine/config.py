@@ -110,7 +110,7 @@ class LabelOptions:
     """Where the synthetic faces' labels are: there the self-regularisation holds, elsewhere it lets go."""
 
     file: str = option("auto", "label file with points; 'auto' = annotations.jsonl in the synthetic folder; '' = none")
-    elsewhere: float = option(0.15, "weight of the self-regularisation away from all points", low=0, high=1)
+    elsewhere: float = option(0.1, "weight of the self-regularisation away from all points", low=0, high=1)
     reach: float = option(0.05, "how far a point holds, standard deviation in shares of the side", low=0.001, high=1)
 
 
@@ -158,7 +158,7 @@ class RegularisationOptions:
     l2: float = option(0.0, "mean square of the change", low=0)
     channel_mean: float = option(0.0, "L1 of the mean over the colour channels (the paper's colour choice)", low=0)
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
-    high_pass: float = option(0.5, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
+    high_pass: float = option(1.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
     band: float = option(
         50.0,
         "square of the change within the skin between 3/64 and 25/64 of the side, where blotches live; where parts are "
@@ -167,7 +167,7 @@ class RegularisationOptions:
     )
     tint: float = option(
         300.0,
-        "squares of the change of colour within skin and hair, and of light over 25/64 of the side: of complexion; "
+        "squares of the change of colour, but on lips, and of light over 25/64 of the side: of complexion; "
         "where parts are known",
         low=0,
     )

@@ -190,7 +190,7 @@ MEMORY = [
         SIMGAN,
         '{"room": far_from_head(parts)} if',
         '{"room": 0 * far_from_head(parts)} if',
-        (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_hair_are_known",),
+        (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_lips_are_known",),
     ),
     Mutant(
         "blotches are held outside of the skin too",

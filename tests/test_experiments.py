@@ -47,4 +47,7 @@ def test_the_table_of_sets_holds_what_was_measured(capsys):
     sets = {"raw": measured(10.0), "run": measured(7.0, faces), "real": measured(5.0)}
     importlib.import_module("compare").print_table(sets)
     rows = capsys.readouterr().out.splitlines()
-    assert "| run | 7.00 | 60 % | 7.00 | 60 % | 8.3 | 40.0 | 0.50 (0.40 .. 0.60) | 0.50 / 1.00 | 2.0 % | 4.0 / 5.0 |" in rows
+    assert (
+        "| run | 7.00 | 60 % | 7.00 | 60 % | 8.3 | 40.0 | 0.50 (0.40 .. 0.60) | 0.50 / 1.00 | 2.0 % | 4.0 / 5.0 |"
+        in rows
+    )

@@ -15,6 +15,7 @@ from simrefine.data.parts import as_shares
 from simrefine.data.scenes import outline
 from simrefine.data.styles import ROUNDING, monge_map
 
+LIPS = (PARTS.index("lips"), PARTS.index("mouth"))
 SKIN, HAIR = PARTS.index("skin"), PARTS.index("hair")
 # Parts that keep their own colours and follow the light on the skin alone: a photograph's are a few pixels with much
 # else among them, and whites must stay white. Brows so stay as much darker than the skin as they were.
@@ -155,6 +156,12 @@ def recolour(
         )
         moved += weights[..., part, None] * mapped
     return np.clip(moved, -1, 1).reshape(pictures.shape).astype(np.float32)
+
+
+def without_lips(soft: np.ndarray) -> np.ndarray:
+    """[n, h, w, 1]: how much of each pixel is neither lips nor what is between them, in [0, 1]: renders have more
+    lipstick on than photographs."""
+    return np.clip(1 - soft[..., list(LIPS)].sum(axis=-1, keepdims=True), 0, 1)
 
 
 def _light(own: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from keras import ops
 REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels: D = P(refined)
 # Terms for faces that are dressed part by part, and where they hold. They are squares: beside terms that hold features,
 # a magnitude of their weight would have its kink at no change at all, where the refiner would never leave it.
-OF_PARTS = {"band": "skin", "tint": "complexion", "room": "room"}
+OF_PARTS = {"band": "skin", "tint": "colours", "room": "room"}
 BLUR = 9  # px, of the box blur that high_pass takes away
 
 
@@ -102,14 +102,14 @@ def band(skin, refined, synthetic):
     return ops.square((fine - slow) * skin)
 
 
-def tint(complexion, refined, synthetic):
-    """What would change a complexion: the squares of any change of colour within skin and hair, as that of its channels
-    less their mean, and of the slow change of light, its mean over 25/64 of the side. Fine light and shade stay free.
-    `complexion` [n, h, w, 1] in [0, 1], how much of a pixel is skin or hair; to [n, h, w, c]."""
+def tint(colours, refined, synthetic):
+    """What would change a complexion, or a tint of anything else: the squares of any change of colour, as that of its
+    channels less their mean, and of the slow change of light, its mean over 25/64 of the side. Fine light and shade
+    stay free. `colours` [n, h, w, 1] in [0, 1], where colours are held; to [n, h, w, c]."""
     change = refined - synthetic
     light = ops.mean(change, axis=-1, keepdims=True)
     slow = _box_mean(light, _odd(refined.shape[1] * 25 / 64))
-    return ops.square((change - light) * complexion) + ops.square(slow)
+    return ops.square((change - light) * colours) + ops.square(slow)
 
 
 def room(where, refined, synthetic):

@@ -12,6 +12,7 @@ from simrefine.data.looks import (
     part_statistics,
     read_bank,
     recolour,
+    without_lips,
 )
 from simrefine.data.scenes import outline
 
@@ -113,3 +114,9 @@ def test_flat_bright_parts_have_covariances_and_can_be_recoloured():
     assert np.linalg.eigvalsh(covariances).min() > 0
     bank = bank_of(*(portrait(skin=(255, 255, 255), seed=k) for k in range(20)))
     assert np.isfinite(dress(flat, many, bank)).all()
+
+
+def test_lips_and_what_is_between_them_are_told_from_all_else():
+    soft = np.eye(len(PARTS), dtype=np.float32)[None, None]  # a row of pixels, one of each part
+    free = {PARTS[place] for place in np.flatnonzero(without_lips(soft)[0, 0, :, 0] == 0)}
+    assert free == {"lips", "mouth"}

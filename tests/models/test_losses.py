@@ -187,8 +187,8 @@ def test_the_band_means_the_same_at_every_size():
     assert held_by_the_band(blob(128, 0.08)) == pytest.approx(held_by_the_band(blob(64, 0.08)), rel=0.1)
 
 
-def held_by_the_tint(change, complexion=EVERYWHERE) -> float:
-    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, areas={"complexion": complexion}))
+def held_by_the_tint(change, colours=EVERYWHERE) -> float:
+    return float(self_regularisation({"tint": 1.0}, change, 0 * change, EVERYWHERE, areas={"colours": colours}))
 
 
 def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
@@ -200,7 +200,7 @@ def test_the_tint_holds_a_complexion_and_leaves_fine_light_free():
     assert held_by_the_tint(grain[..., :1]) < 0.1 * held_by_the_tint(light[..., :1])  # gray
 
 
-def test_the_tint_leaves_colours_outside_of_skin_and_hair_free_and_needs_one():
+def test_the_tint_leaves_colours_outside_of_its_area_free_and_needs_one():
     colour = np.full((1, 64, 64, 3), 0.2, np.float32) * np.array([1, 0, -1], np.float32)
     assert held_by_the_tint(colour, 0 * EVERYWHERE) == pytest.approx(0, abs=1e-6)
     assert float(self_regularisation({"tint": 1.0}, colour, 0 * colour, EVERYWHERE)) == 0
