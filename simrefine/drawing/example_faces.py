@@ -29,7 +29,7 @@ _JPEG_QUALITY = (75, 93)  # of a photo, from and below
 _PILES = {
     "renders": ({RENDER: "renders"}, "renders-masks"),
     "photos": ({PHOTO: "photos"}, "photos-masks"),
-    "held-out": ({RENDER: "held-out/renders", PHOTO: "held-out/photos"}, "held-out/masks"),
+    "held-out": ({RENDER: "held-out/renders", PHOTO: "held-out/photos"}, "held-out/renders-masks"),
 }
 
 
@@ -65,7 +65,7 @@ def write_demo(
 
         renders/*.png, annotations.jsonl             renders-masks/*.png
         photos/*.jpg, annotations.jsonl              photos-masks/*.png
-        held-out/renders/*.png, annotations.jsonl    held-out/masks/*.png
+        held-out/renders/*.png, annotations.jsonl    held-out/renders-masks/*.png
         held-out/photos/*.jpg, annotations.jsonl     the same heads, by the same names
 
     Args:

@@ -134,7 +134,7 @@ def test_annotations_and_pictures_belong_together(written):
         for name, points in labels.points.items():
             assert points.shape == (68, 2)
             assert read_picture(written / place / name).pixels.shape == (32, 32, 3)
-    for masks, count in (("renders-masks", 3), ("photos-masks", 2), ("held-out/masks", 2)):
+    for masks, count in (("renders-masks", 3), ("photos-masks", 2), ("held-out/renders-masks", 2)):
         assert len(list((written / masks).glob("*.png"))) == count
         assert read_picture(written / masks / "00000.png").pixels.max() <= 8
 
