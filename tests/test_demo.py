@@ -80,6 +80,7 @@ def test_the_demo_trains_as_users_do_and_says_which_options_are_its_own(small):
         (Look(80.0, (51.0, 30.0), 14.0, 0.95), "two finest levels"),
         (Look(80.0, (30.0, 41.0), 14.0, 0.95), "two finest levels"),
         (Look(130.0, (30.0, 30.0), 14.0, 0.95), "photo pile is not"),
+        (Look(80.0, (30.0, 30.0), 18.0, 0.95), "farther from their own"),
     ],
 )
 def test_whatever_falls_short_is_said_and_is_no_success(look, says):

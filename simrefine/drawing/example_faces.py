@@ -91,7 +91,11 @@ def draw_face(seed: int, pile: str, number: int, size: int) -> Face:
     person, view = draw_person(rng), draw_view(rng)
     seen = expose(person, view, size)
     paint = paint_flat(seen, person, view)
-    draw = {RENDER: lambda: render_look(seen, paint, view), PHOTO: lambda: photo_look(seen, paint, person, view, rng)}
+    sampling = generator(seed, number, f"demo {pile} sampling")
+    draw = {
+        RENDER: lambda: render_look(seen, paint, view, sampling),
+        PHOTO: lambda: photo_look(seen, paint, person, view, rng),
+    }
     looks, _ = _PILES[pile]
     facts = {"identity": f"{pile}-{number:05d}", "seed": seed} | _describe(person, view)
     pictures = {look: draw[look]() for look in looks}
