@@ -37,7 +37,21 @@ MAX_DISPLACEMENT = 1.5  # median, percent of the inter-ocular distance
 FACE = range(1, 6)  # values of the part masks: skin, brows, eyes, lips, inside of the mouth
 SHEET, SHOWN, ENLARGED = "faces.png", 8, 3  # held-out faces that are shown, and how many times as large
 # The demo's own options, and why it has them.
-OPTIONS = (("parts.steps", 150, "drawn heads are alike: a parser reads them after a fifth of the usual steps"),)
+_FREE = "drawn skin, hair and rooms are smooth, and are to become rough"
+_SHORT = "a few hundred steps must do"
+OPTIONS = (
+    ("refiner.width", 16, "a quarter of the work"),
+    ("training.batch_size", 16, "half of the work"),
+    ("training.ema_decay", 0.98, _SHORT),
+    ("refiner_optimizer.learning_rate", 6e-4, _SHORT),
+    ("discriminator_optimizer.learning_rate", 6e-4, _SHORT),
+    ("discriminator.name", "grain", "the grain of the photo look is what tells it most"),
+    ("self_regularisation.high_pass", 0.2, _FREE),
+    ("self_regularisation.l1", 0.05, _FREE),
+    ("self_regularisation.band", 10.0, _FREE),
+    ("self_regularisation.tint", 30.0, _FREE),
+    ("self_regularisation.room", 5.0, _FREE),
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,7 @@ class Extent:
     faces: int = 500
     held_out: int = 100
     size: int = 64  # px
-    steps: int = 600
+    steps: int = 500
     values: tuple[tuple[str, object], ...] = ()
 
 
