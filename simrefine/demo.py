@@ -56,7 +56,7 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is made and trained; see `usual_extent` for what two cores do in less than five minutes.
+    """How much is made and trained; see `usual_extent`.
 
     Args:
         faces: rendered faces, and as many in the photo look of other people, to train on.
@@ -120,6 +120,9 @@ class Outcome:
         promises = {
             f"the photo pile is not {SWD_DOWN:.0%} nearer": self.swd_down >= SWD_DOWN,
             f"its two finest levels are not both {TEXTURE_DOWN:.0%} nearer": min(self.fine_down) >= TEXTURE_DOWN,
+            "colours and rooms alone brought one of these levels nearer": all(
+                after < before for before, after in zip(self.unrefined.fine, self.refined.fine, strict=True)
+            ),
             f"faces are not as sharp as their photo look within {BLUR:.0%}": abs(self.refined.sharpness - 1) <= BLUR,
             "faces are farther from their own photo look than raw ones": self.refined.distance < self.raw.distance,
             f"labels moved by {MAX_DISPLACEMENT} % or more": self.displacement[0] < MAX_DISPLACEMENT,
@@ -165,7 +168,7 @@ def _row(name: str, values: Iterable[float], note: str, places: int = 1) -> str:
 
 
 def usual_extent() -> Extent:
-    """What two cores do in less than five minutes. Those without bfloat16 are several times slower: smaller faces."""
+    """What two cores do in some minutes. Those without bfloat16 are several times slower: smaller faces."""
     return Extent() if resolve_precision("auto") == "mixed_bfloat16" else Extent(size=32)
 
 
@@ -294,7 +297,8 @@ def hold_against_truth(pictures: np.ndarray, truth: np.ndarray, masks: np.ndarra
 
 def _look(swd: Mapping[str, float], near: Nearness) -> Look:
     levels = sorted((side for side in swd if side != "mean"), key=int, reverse=True)
-    return Look(swd["mean"], (swd[levels[0]], swd[levels[1]]), *near.medians())
+    finest, second = swd[levels[0]], swd[levels[:2][-1]]  # pictures below 32 px have one level
+    return Look(swd["mean"], (finest, second), *near.medians())
 
 
 def _note(near: Mapping[str, Nearness]) -> str:

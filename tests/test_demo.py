@@ -17,7 +17,7 @@ from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining.refiner import load
 from simrefine.training.train import Result, train
 
-SMALL = Extent(faces=160, held_out=24, size=32, steps=500)
+SMALL = Extent(faces=160, held_out=24, size=32, steps=300, values=(("parts.steps", 300),))
 TINY_VALUES = tuple(TINY.items())
 SMALLEST = Extent(faces=20, held_out=20, size=16, steps=1, values=TINY_VALUES)
 
@@ -68,7 +68,7 @@ def test_the_demo_trains_as_users_do_and_says_which_options_are_its_own(small):
     config = Config.load(out / "run" / "config.toml", environment={})
     assert config.parts.masks == str(out / "data" / "renders-masks") and config.parts.scene
     assert load(out / "run").dresser.has_scenes
-    differing = set(config.differences(Config.load(environment={}))) - OWN_OF_A_RUN
+    differing = set(config.differences(Config.load(environment={}))) - OWN_OF_A_RUN - set(dict(SMALL.values))
     assert differing == {line.split()[3] for line in said if line.startswith("the demo sets ")}
 
 
@@ -87,6 +87,11 @@ def test_whatever_falls_short_is_said_and_is_no_success(look, says):
     outcome = replace(GOOD, refined=look)
     assert not outcome.worked
     assert says in outcome.describe() and "fell short" in outcome.describe()
+
+
+def test_what_colours_and_rooms_alone_gave_is_no_success_of_the_network():
+    outcome = replace(GOOD, unrefined=Look(150.0, (35.0, 19.0), 15.0, 0.9))
+    assert not outcome.worked and "colours and rooms alone" in outcome.describe()
 
 
 def test_labels_that_moved_are_no_success():
