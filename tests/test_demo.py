@@ -17,7 +17,7 @@ from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining.refiner import load
 from simrefine.training.train import Result, train
 
-SMALL = Extent(faces=160, held_out=24, size=32, steps=300, values=(("parts.steps", 300),))
+SMALL = Extent(faces=160, held_out=24, size=32, steps=300, values=(("parts.steps", 150),))
 TINY_VALUES = tuple(TINY.items())
 SMALLEST = Extent(faces=20, held_out=20, size=16, steps=1, values=TINY_VALUES)
 
@@ -52,7 +52,7 @@ def test_refined_faces_are_nearer_to_the_photo_pile_by_two_fifths(small):
     assert outcome.swd_down >= 0.4
 
 
-def test_the_network_brings_the_grain_that_colours_and_rooms_alone_do_not(small):
+def test_the_network_brings_fine_detail_that_colours_and_rooms_alone_do_not(small):
     _, outcome, _ = small
     assert outcome.refined.fine[0] < 0.8 * outcome.unrefined.fine[0]
     assert outcome.unrefined.sharpness < outcome.refined.sharpness
