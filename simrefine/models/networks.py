@@ -177,7 +177,7 @@ def multiscale(x, conv, dtype: str) -> list:
 
 def grain(x, conv, dtype: str) -> list:
     """`multiscale`, whose small tower is also given what a 3-pixel mean takes away, GRAIN_GAIN times as strong: beside
-    light and parts, grain of a few gray levels is lost on it for its first hundreds of steps."""
+    light and parts, grain of a few gray levels is lost on it at first."""
     smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", dtype="float32")(x)
     fine = GRAIN_GAIN * (x - smooth)
     return _towers(keras.layers.Concatenate(dtype="float32")([x, fine]), x, conv)
