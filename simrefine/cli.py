@@ -464,7 +464,7 @@ def demo(context, out, faces_only, clean, seed):
     The faces are drawn by simrefine itself, in two looks; neither is a photograph.
     """
     start_backend()
-    from simrefine.demo import draw_faces, run_demo
+    from simrefine.demo import SHEET, draw_faces, run_demo
 
     def progress(message: str) -> None:
         click.echo(message, err=True)
@@ -475,6 +475,7 @@ def demo(context, out, faces_only, clean, seed):
         return
     outcome = run_demo(out, clean=clean, seed=seed, progress=progress)
     click.echo(outcome.describe())
+    click.echo(f"look at {out / SHEET}: raw, unrefined, refined, and the same heads in the photo look")
     click.echo(f"open {out / 'report' / 'report.html'}")
     click.echo(f"tensorboard --logdir {out} --samples_per_plugin images=100")
     if not clean:
@@ -485,9 +486,15 @@ def demo(context, out, faces_only, clean, seed):
 
 def _show_by_hand(out: Path) -> None:
     """What a user types to do what the demo does, on its faces."""
+    from simrefine.demo import OPTIONS, usual_extent
+
     data, run = out / "data", out / "by-hand"
+    own = "".join(f" --set {key}={value}" for key, value, _ in OPTIONS)
     click.echo("by hand:")
-    click.echo(f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} --steps 600")
+    click.echo(
+        f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} "
+        f"--steps {usual_extent().steps}{own}"
+    )
     click.echo(f"  simrefine refine {data / 'held-out' / 'renders'} --model {run} --out {out / 'mine'}")
 
 

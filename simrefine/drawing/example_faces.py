@@ -29,7 +29,7 @@ _JPEG_QUALITY = (75, 93)  # of a photo, from and below
 _PILES = {
     "renders": ({RENDER: "renders"}, "renders-masks"),
     "photos": ({PHOTO: "photos"}, "photos-masks"),
-    "held-out": ({RENDER: "held-out/renders", PHOTO: "held-out/photos"}, "held-out/masks"),
+    "held-out": ({RENDER: "held-out/renders", PHOTO: "held-out/photos"}, "held-out/renders-masks"),
 }
 
 
@@ -65,7 +65,7 @@ def write_demo(
 
         renders/*.png, annotations.jsonl             renders-masks/*.png
         photos/*.jpg, annotations.jsonl              photos-masks/*.png
-        held-out/renders/*.png, annotations.jsonl    held-out/masks/*.png
+        held-out/renders/*.png, annotations.jsonl    held-out/renders-masks/*.png
         held-out/photos/*.jpg, annotations.jsonl     the same heads, by the same names
 
     Args:
@@ -91,7 +91,11 @@ def draw_face(seed: int, pile: str, number: int, size: int) -> Face:
     person, view = draw_person(rng), draw_view(rng)
     seen = expose(person, view, size)
     paint = paint_flat(seen, person, view)
-    draw = {RENDER: lambda: render_look(seen, paint, view), PHOTO: lambda: photo_look(seen, paint, person, view, rng)}
+    sampling = generator(seed, number, f"demo {pile} sampling")
+    draw = {
+        RENDER: lambda: render_look(seen, paint, view, sampling),
+        PHOTO: lambda: photo_look(seen, paint, person, view, rng),
+    }
     looks, _ = _PILES[pile]
     facts = {"identity": f"{pile}-{number:05d}", "seed": seed} | _describe(person, view)
     pictures = {look: draw[look]() for look in looks}

@@ -20,6 +20,9 @@ from simrefine.drawing.sculpture import EAR, EYE, HAIR, HEAD, MOUTH, TEETH
 # Labels of the part mask.
 BACKGROUND, SKIN, BROWS, EYES, LIPS, MOUTH_INSIDE, HAIR_PART, NECK, CLOTHES = range(9)
 SAMPLES = 2  # per pixel and axis
+# Standard deviation of what a path tracer leaves over, gray levels: where a picture has none at all, a network that is
+# given one and the same colour over and over cannot make grain of it.
+SAMPLING_NOISE = 0.8
 _LIGHT_SPAN = 30.0  # cm that a shadow map shows: the head
 
 
@@ -272,8 +275,8 @@ def part_mask(seen: Exposure, paint: Paint) -> np.ndarray:
 # The two looks.
 
 
-def render_look(seen: Exposure, paint: Paint, view: View) -> np.ndarray:
-    """One hard white light, flat colours, a plain backdrop: uint8 [size, size, 3]."""
+def render_look(seen: Exposure, paint: Paint, view: View, rng: np.random.Generator) -> np.ndarray:
+    """One hard white light, flat colours, a plain backdrop, and hardly any noise: uint8 [size, size, 3]."""
     colour = _saturate(paint.colour, 1.12)
     facing = np.clip(_dot(seen.normal, view.light), 0, 1) * seen.lit
     shine = _shine(seen, view.light, 500) * (seen.kind == EYE)
@@ -281,7 +284,8 @@ def render_look(seen: Exposure, paint: Paint, view: View) -> np.ndarray:
     picture = np.empty(((seen.size * SAMPLES) ** 2, 3), np.float32)
     picture[:] = _saturate(view.backdrop[None].astype(np.float32), 1.3)
     picture[seen.sample] = colour * light[:, None] + shine[:, None]
-    return round_to_uint8(255 * _srgb(_average(picture, seen.size)))
+    levels = 255 * _srgb(_average(picture, seen.size))
+    return round_to_uint8(levels + SAMPLING_NOISE * _grain(rng, seen.size))
 
 
 def photo_look(seen: Exposure, paint: Paint, person: Person, view: View, rng: np.random.Generator) -> np.ndarray:
@@ -395,9 +399,13 @@ def _develop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     picture = picture * vignette[..., None] * balance
     picture = picture / (1 + 0.28 * picture) * 1.15  # film has a shoulder: highlights fade instead of clipping
     levels = 255 * _srgb(_blur(picture, size, rng.uniform(0.3, 0.5) * size / 64))
-    grain = rng.normal(0, 1, (size, size, 1)) + 0.45 * rng.normal(0, 1, (size, size, 3))
-    levels = levels * 0.98 + 3 + rng.uniform(1.5, 4.0) * grain
-    return round_to_uint8(levels)
+    grain = _grain(rng, size)
+    return round_to_uint8(levels * 0.98 + 3 + rng.uniform(1.5, 4.0) * grain)
+
+
+def _grain(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Noise of light and, less of it, of colour: [size, size, 3]; that of light has a standard deviation of 1."""
+    return rng.normal(0, 1, (size, size, 1)) + 0.45 * rng.normal(0, 1, (size, size, 3))
 
 
 def _noise(lattice: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:

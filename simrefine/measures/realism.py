@@ -145,20 +145,36 @@ def statistics(images: np.ndarray) -> dict:
         UserError: an empty set.
     """
     check_enough(images, 1, "the set, for statistics")
-    luma = images @ LUMA if images.shape[-1] == 3 else images[..., 0].astype(np.float32)
-    laplacian = (
-        luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * luma[:, 1:-1, 1:-1]
-    )
+    luma = _luma(images)
     diagonal = (luma[:, :-1, :-1] - luma[:, :-1, 1:] - luma[:, 1:, :-1] + luma[:, 1:, 1:]) / 2
     brightest, darkest = images.max(axis=-1).astype(np.float32), images.min(axis=-1)
     return {
         "mean": images.mean(axis=(0, 1, 2)).tolist(),
         "std": images.std(axis=(0, 1, 2)).tolist(),
         "contrast": float(luma.std(axis=(1, 2)).mean()),
-        "sharpness": float(np.abs(laplacian).mean()),
+        "sharpness": float(_detail(luma).mean()),
         "noise": float(np.median(np.abs(diagonal), axis=(1, 2)).mean() / 0.6745),
         "saturation": float(((brightest - darkest) / np.maximum(brightest, 1)).mean()),
     }
+
+
+def sharpness_within(images: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Each picture's mean absolute Laplacian of luma, in gray levels, over its pixels that are in `where`: uint8
+    [n, h, w, c] and bool [n, h, w] to float [n]; 0 where there are none. The outermost pixels have no Laplacian."""
+    inside = where[:, 1:-1, 1:-1]
+    return (_detail(_luma(images)) * inside).sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1)
+
+
+def _luma(images: np.ndarray) -> np.ndarray:
+    """uint8 [n, h, w, c] to float32 [n, h, w] in gray levels."""
+    return images @ LUMA if images.shape[-1] == 3 else images[..., 0].astype(np.float32)
+
+
+def _detail(luma: np.ndarray) -> np.ndarray:
+    """The absolute Laplacian: [n, h, w] to [n, h - 2, w - 2]."""
+    return np.abs(
+        luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * luma[:, 1:-1, 1:-1]
+    )
 
 
 def statistics_gap(a: Mapping, b: Mapping) -> dict:

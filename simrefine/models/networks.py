@@ -22,6 +22,8 @@ from simrefine.models.pretrained import build_features, read_pretrained
 PRETRAINED_SIDE = 128  # px, below which a face is small for a network that was trained on pictures of 224 px
 FEATURE_SCALE = 10.0  # of the pretrained network's features: their standard deviation on photographs of faces, about
 
+GRAIN_GAIN = 8.0  # grain of 4 gray levels is 0.03 in units of [-1, 1], light and parts are about 1
+
 
 def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int) -> keras.Model:
     """A refiner: [n, h, w, channels] in [-1, 1] to the same; `unet` wants h and w in multiples of 8.
@@ -170,10 +172,20 @@ def hands(x, conv, dtype: str) -> list:
 
 def multiscale(x, conv, dtype: str) -> list:
     """For faces: two towers, one judging 22-pixel patches (skin, grain), one 70-pixel patches (light, parts)."""
-    small = x
+    return _towers(x, x, conv)
+
+
+def grain(x, conv, dtype: str) -> list:
+    """`multiscale`, whose small tower is also given what a 3-pixel mean takes away, GRAIN_GAIN times as strong: beside
+    light and parts, grain of a few gray levels is lost on it at first."""
+    smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", dtype="float32")(x)
+    fine = GRAIN_GAIN * (x - smooth)
+    return _towers(keras.layers.Concatenate(dtype="float32")([x, fine]), x, conv)
+
+
+def _towers(small, large, conv) -> list:
     for filters, strides in ((32, 2), (64, 2), (128, 1)):
         small = conv(small, filters, 4, strides=strides, activation="leaky_relu")
-    large = x
     for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
         large = conv(large, filters, 4, strides=strides, activation="leaky_relu")
     return [_logits(small, conv), _logits(large, conv, kernel=4)]

@@ -20,6 +20,7 @@ from simrefine.measures.realism import (
     check_enough,
     frechet_distance,
     kernel_distance,
+    sharpness_within,
     sliced_wasserstein,
     statistics,
     statistics_gap,
@@ -110,6 +111,18 @@ def test_statistics_of_known_pictures():
     assert numbers["saturation"] == pytest.approx(0.75, abs=0.01)
     flat = statistics(np.full((2, 8, 8, 1), 9, np.uint8))
     assert flat == {"mean": [9], "std": [0], "contrast": 0, "sharpness": 0, "noise": 0, "saturation": 0}
+
+
+def test_sharpness_within_an_area_is_a_pictures_own_and_of_that_area_alone():
+    images = np.full((2, 12, 12, 3), 100, np.uint8)
+    images[0, ::2, :6] += 10  # stripes on the left: 2 x 10 off the mean of the rows above and below
+    images[1, :, 6:] = np.random.default_rng(0).integers(0, 255, (12, 6, 3))
+    left = np.zeros((2, 12, 12), bool)
+    left[:, :, :5] = True
+    assert sharpness_within(images, left) == pytest.approx([20, 0])
+    everywhere = np.ones_like(left)
+    assert sharpness_within(images, everywhere).mean() == pytest.approx(statistics(images)["sharpness"])
+    assert (sharpness_within(images, ~everywhere) == 0).all()
 
 
 def test_the_gap_says_in_gray_levels_and_ratios_what_was_changed():
