@@ -139,11 +139,13 @@ def publishing_folder(path: Path) -> Iterator[Path]:
             _flush(file)
         _flush(temporary)
         _restore_folder(path)
-        if path.exists():
-            os.replace(path, aside)
-        os.replace(temporary, path)
-        _flush(path.parent)
-        _remove(aside)
+        try:
+            if path.exists():
+                os.replace(path, aside)
+            os.replace(temporary, path)
+            _flush(path.parent)
+        finally:  # also where Ctrl-C comes between the two
+            _restore_folder(path)
 
 
 def standing_folder(path: Path) -> Path:
@@ -160,7 +162,7 @@ def _restore_folder(path: Path) -> None:
         aside.unlink()
     elif aside.exists():
         if path.exists():
-            shutil.rmtree(aside)
+            _remove(aside)
         else:
             os.replace(aside, path)
 

@@ -11,7 +11,8 @@ import simrefine
 
 PACKAGE = Path(simrefine.__file__).parent
 FLOW = [
-    *("errors", "files", "reading", "arrays", "randomness", "threads", "catalogue", "config", "data", "drawing"),
+    *("printable", "errors", "interruption", "files", "reading", "arrays", "randomness", "threads", "catalogue"),
+    *("config", "data", "drawing"),
     *("backend", "models", "measures", "methods", "training", "refining", "evaluation", "demo", "cli", "__main__"),
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen

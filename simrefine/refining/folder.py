@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,13 +42,14 @@ class Refiner(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a folder. `written + skipped + rejected == found`; label files are counted apart.
+    """What became of a folder. `written + skipped + rejected + left == found`; label files are counted apart.
 
     Args:
         found: pictures to refine.
         written: pictures refined now.
         skipped: pictures that an earlier run had refined.
         rejected: pictures that could not be read or written; named in `rejects_csv`.
+        left: pictures that were not begun because the work was stopped.
         labels_copied: files carried across now; those already there and equal are not copied again.
         labels_rejected: files that could not be carried across; named in `rejects_csv`.
         seconds: from start to end.
@@ -63,6 +65,7 @@ class Summary:
     written: int
     skipped: int
     rejected: int
+    left: int
     labels_copied: int
     labels_rejected: int
     seconds: float
@@ -86,6 +89,7 @@ def refine_folder(
     batch_size: int = 32,
     threads: int = 4,
     progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Refines every picture below `folder`, or single pictures, into `out`.
 
@@ -98,15 +102,14 @@ def refine_folder(
         out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
             on in another process. It may lie inside `folder`, and is then not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
-        copy: patterns of pictures that are labels, such as part masks: copied byte for byte like all that is no
-            picture.
+        copy: patterns of pictures that are labels, such as part masks: copied byte for byte like what is no picture.
         strength: the share of the change that is applied: 0 gives the raw pixels, 1 the refined ones.
-        compare: also write raw and refined side by side to `out`/_compare/NAME, as PNG: a.png for a.png,
-            a.jpg.png for a.jpg.
+        compare: also write raw and refined side by side to `out`/_compare, as PNG: a.png, and a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size: pictures of one size that the refiner gets at once, at most.
         threads: for reading and writing.
         progress: called as `progress(done, found)` from the calling thread.
+        stopped: asked before each file and batch; where it says so, no further one is begun.
 
     Raises:
         UserError: nothing to refine, a place that would endanger the input or mix two refiners, or a full disk.
@@ -121,13 +124,14 @@ def refine_folder(
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]
     tally = _Tally(len(work.jobs), len(work.jobs) - len(todo), progress)
+    until_stopped = partial(takewhile, lambda _: not stopped())
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
     with thread_pool(threads) as pool:
         # Labels first: a refined picture never stands there without its labels.
-        carried = list(run_ahead(pool, _carry_over, work.labels, ahead))
+        carried = [*work.refused, *run_ahead(pool, _carry_over, until_stopped(work.labels), ahead)]
         tally.report()
-        raw = tally.pass_on(run_ahead(pool, read_raw, todo, ahead))
-        refined = tally.pass_on(_refine(refiner, gather_by_size(raw, batch_size)))
+        raw = tally.pass_on(run_ahead(pool, read_raw, until_stopped(todo), ahead))
+        refined = tally.pass_on(_refine(refiner, until_stopped(gather_by_size(raw, batch_size))))
         write = partial(write_refined, strength=strength, compare=compare)
         for size, change in tally.pass_on(run_ahead(pool, write, refined, ahead)):
             tally.count(size, change)
@@ -213,6 +217,7 @@ def _summarise(
         written=len(tally.changes),
         skipped=tally.skipped,
         rejected=len(tally.rejects),
+        left=tally.found - tally.skipped - len(tally.changes) - len(tally.rejects),
         labels_copied=carried.count(True),
         labels_rejected=len(label_rejects),
         seconds=time.monotonic() - started,
