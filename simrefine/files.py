@@ -128,11 +128,13 @@ def publishing_folder(path: Path) -> Iterator[Path]:
 
     A folder cannot replace a full one in a single rename, so the old one is moved aside first; a kill between
     the two renames leaves `path` absent and the old content under a temporary name, where `standing_folder` finds it.
+    What killed processes left beside `path` goes, see `remove_leftovers`.
 
     Raises:
         UserError: see `reporting_disk_faults`.
     """
     aside = _aside(path)
+    remove_leftovers(path.parent)
     with reporting_disk_faults(path), temporary_folder(path.parent) as temporary:
         yield temporary
         for file in temporary.rglob("*"):
