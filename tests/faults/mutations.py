@@ -166,7 +166,7 @@ def try_mutations(name: str, count: int, seed: int, place: Path, progress: Calla
     while begun < count:
         log.write_text("")
         process = fork(lambda begun=begun: _read_all(name, range(begun, count), seed, place, log), place / "said")
-        code = _watch(process, log)
+        code = _watch(process, log, lambda read, begun=begun: progress(f"{name}: {begun + read} of {count} read"))
         for line in log.read_text().splitlines():
             number, seconds, what = line.split(" ", 2)
             tried.cases += 1
@@ -177,7 +177,6 @@ def try_mutations(name: str, count: int, seed: int, place: Path, progress: Calla
             tried.cases += 1
             tried.hold(False, f"{name} {begun}: the child ended with {code}: {(place / 'said').read_text()[-1000:]}")
             begun += 1
-        progress(f"{name}: {begun} of {count} damaged files, {len(tried.broken)} broken")
     return tried
 
 
@@ -213,8 +212,8 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _watch(process: int, log: Path) -> int | None:
-    """Waits for a child for as long as its log grows."""
+def _watch(process: int, log: Path, progress: Callable[[int], None]) -> int | None:
+    """Waits for a child for as long as its log grows; reports how many lines it has."""
     size, since = -1, time.monotonic()
     while True:
         ended, status = os.waitpid(process, os.WNOHANG)
@@ -222,6 +221,7 @@ def _watch(process: int, log: Path) -> int | None:
             return os.waitstatus_to_exitcode(status)
         if log.stat().st_size != size:
             size, since = log.stat().st_size, time.monotonic()
+            progress(log.read_text().count("\n"))
         if time.monotonic() - since > 3 * SECONDS + 60:
             os.kill(process, signal.SIGKILL)
-        time.sleep(0.02)
+        time.sleep(0.2)
