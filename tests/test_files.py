@@ -185,3 +185,11 @@ def test_leftovers_of_killed_processes_go_and_files_of_living_ones_stay(tmp_path
         file.write(b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "other"]
     assert (tmp_path / "b").read_bytes() == b"whole"
+
+
+def test_publishing_a_folder_clears_what_killed_processes_left_beside_it(tmp_path):
+    (tmp_path / f"{TEMPORARY_PREFIX}left").mkdir()
+    (tmp_path / f"{TEMPORARY_PREFIX}left" / "f").touch()
+    with temporary_folder(tmp_path) as mine, publishing_folder(tmp_path / "a"):
+        assert mine.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -10,7 +10,7 @@ from random_refiner import write_random_refiner
 from tiny import write_pile
 
 from simrefine.cli import main
-from simrefine.data.images import read_picture
+from simrefine.data.images import ImageError, read_picture
 from simrefine.errors import EXIT_HUNG_UP, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 from simrefine.evaluation import evaluate as evaluate_module
 from simrefine.files import TEMPORARY_PREFIX, publishing_folder
@@ -103,8 +103,15 @@ def test_prepare_leaves_nothing_half(tmp_path, monkeypatch, number, code):
     ]
     (folder / "annotations.jsonl").write_text("".join(rows))
     arguments = ("prepare", folder, "--out", tmp_path / "out", "--max-scale", 9, "--max-outside", 0.9)
+    once = [number]
+
+    def interrupted(_):  # in a thread beside the one that gets the signal
+        if once:
+            signal.raise_signal(once.pop())
+        raise ImageError("unread")
+
     with monkeypatch.context() as patch:
-        patch.setattr("simrefine.data.prepare.decode_picture", lambda _: signal.raise_signal(number))
+        patch.setattr("simrefine.data.prepare.decode_picture", interrupted)
         done = run(*arguments)
     assert done.exit_code == code and "interrupted by" in done.output and "Traceback" not in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
