@@ -140,9 +140,12 @@ def test_of_two_writers_of_a_new_file_the_first_wins(tmp_path):
 def test_a_link_at_a_temporary_name_is_never_written_through(tmp_path, monkeypatch, publish):
     treasure = tmp_path / "treasure"
     treasure.write_bytes(b"kept")
-    tokens = iter(["guessed", "free"])
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: next(tokens))
-    (tmp_path / f"{TEMPORARY_PREFIX}guessed").symlink_to(treasure)
+
+    def guessed(_):  # somebody links the name at the moment when it is chosen
+        (tmp_path / f"{TEMPORARY_PREFIX}guessed").symlink_to(treasure)
+        return "guessed"
+
+    monkeypatch.setattr(files.secrets, "token_hex", guessed)
     with pytest.raises(UserError), publish(tmp_path / "a") as temporary:
         temporary.write(b"lost")
     assert treasure.read_bytes() == b"kept" and not (tmp_path / "a").exists()
