@@ -2,7 +2,7 @@
 
     python experiments/reliability.py                 in less than a minute; so the tests run it
     python experiments/reliability.py --full          all of it, and the table in experiments/reliability.md
-    python experiments/reliability.py --only kills    the rows of that name
+    python experiments/reliability.py --only kills    the rows of that name; with --full their table is printed
 
 Each row is tried in processes of its own (tests/faults/), with stand-ins for the networks where a promise concerns files.
 It ends with 1 where a promise is broken, and names the cases, which are the same again with the same --seed.
@@ -89,7 +89,8 @@ def describe(done: list[tuple[Row, Tried, float]], command: str) -> str:
     where = f"{platform.system()}, Python {platform.python_version()}"
     return (
         "# Reliability\n\nWhat stands in [what happens when something goes wrong](../docs/reliability.md), tried by\n\n"
-        f"    {command}\n\non {where}. Cases are those that were run.\n\n" + "\n".join(lines) + "\n"
+        f"    {command}\n\non {where}. Cases are those that were run. Files are what is tried, so "
+        "kills and crowds have stand-ins for the networks; damaged models are built.\n\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -121,6 +122,8 @@ def main(full, only, cases, seed):
         if full and not only:
             command = "python experiments/reliability.py --full" + (f" --cases {cases}" if cases else "")
             TABLE.write_text(describe(done, command + (f" --seed {seed}" if seed else "")))
+    if full and only:
+        click.echo(describe(done, f"python experiments/reliability.py --full --only '{only}' --seed {seed}"))
     sys.exit(any(tried.broken for _, tried, _ in done))
 
 
