@@ -58,7 +58,7 @@ def _mutations(kind: str) -> Callable:
 
 CHANGES = {"refine": (8, 80), "prepare": (8, 70), "evaluate": (4, 30), "train": (4, 40), "demo": (1, 6)}
 MOMENTS = {"refine": (2, 40), "prepare": (2, 30), "evaluate": (1, 30), "train": (1, 20)}
-MUTATIONS = {"pictures": (400, 5000), "labels": (400, 5000), "models": (100, 5000)}
+MUTATIONS = {"pictures": (400, 5000), "labels": (400, 5000), "models": (300, 5000)}
 ROWS = [
     *(Row(f"kills of {c} before a change of the disk", KILLED, *n, _changes(c)) for c, n in CHANGES.items()),
     *(Row(f"kills of {c} at a random moment", KILLED, *n, _moments(c)) for c, n in MOMENTS.items()),

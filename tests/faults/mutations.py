@@ -31,7 +31,24 @@ WORDS = [
     *(b"NaN", b"-Infinity", b"1e999", b"-1", b"0", b"18446744073709551616", b"1" * 400, b"null", b"true", b'""', b"{}"),
     *(b"[" * 2000, b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\x1b]0;x\x07", b"../../x", b"/dev/zero", b'"' + b"a" * 300),
 ]
-VALUES = [None, True, -1, 0, 10**30, 1e308, float("nan"), "", "x", [], {}, [[]], {"x": 1}, "\x1b[2J", "9" * 5000]
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    {"x": 1},
+    "\x1b[2J",
+    "9" * 5000,
+]
 
 
 def mutated(content: bytes, rng: random.Random, words: bool = False) -> bytes:
