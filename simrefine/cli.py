@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs: `simrefine --help` answers at o
 
 import functools
 import os
+import signal
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -15,33 +16,56 @@ import click
 from simrefine import __version__
 from simrefine.catalogue import EXPORTS
 from simrefine.config import ANNOTATIONS, Config, describe_options, help_of, template
-from simrefine.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OUTPUT_CLOSED, UserError
+from simrefine.errors import EXIT_INCOMPLETE, EXIT_OUTPUT_CLOSED, UserError
 from simrefine.files import drop
+from simrefine.interruption import EXIT_CODES, Interruption, interrupting, name_of
+from simrefine.printable import printable
 
 SHOWN_REJECTS = 3
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
+def tell(line: str, err: bool = False) -> None:
+    """Prints a line that may hold names of files."""
+    click.echo(printable(line), err=err)
+
+
 class Reporting:
-    """Prints a UserError as one message, without a traceback."""
+    """Prints a UserError as one message, without a traceback, and ends on a signal only when all is cleaned up."""
 
     def main(self, *arguments, **options):
         open_standard_streams()
         return super().main(*arguments, **options)
 
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        with printable_complaints():
+            return super().parse_args(context, arguments)
+
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with interrupting(), printable_complaints():
+                return super().invoke(context)
         except UserError as error:
             click.echo(f"Error: {error}", err=True)
             context.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            context.exit(EXIT_INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            number = getattr(interrupt, "signal", signal.SIGINT)
+            tell(f"interrupted by {name_of(number)}: what is complete is kept, of the rest nothing is left", err=True)
+            context.exit(EXIT_CODES[number])
         except BrokenPipeError:  # of `| head`: there is nobody left to tell
             for stream in (sys.stdout, sys.stderr):
                 drop(stream)
             context.exit(EXIT_OUTPUT_CLOSED)
+
+
+@contextmanager
+def printable_complaints():
+    """What click says of an argument, it says in a form that a terminal only shows."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)
+        raise
 
 
 def open_standard_streams() -> None:
@@ -150,9 +174,7 @@ def train(context, run, file, assignments, gray, resume, dry_run, **settings):
 
     result = train(config, run, resume=resume, dry_run=dry_run)
     if result.exit_code == EXIT_OUTPUT_CLOSED:
-        click.echo(
-            f"stopped at step {result.step}: the output was closed; everything is saved in {result.run}", err=True
-        )
+        tell(f"stopped at step {result.step}: the output was closed; everything is saved in {result.run}", err=True)
     context.exit(result.exit_code)
 
 
@@ -231,17 +253,25 @@ def refine(context, inputs, model, out, precision, style, photos, seed, scale, m
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
         click.echo("faces are put in the rooms of photographs: the pictures hold parts of them", err=True)
-    with click.progressbar(length=1, label="refining", file=sys.stderr, show_pos=True) as bar:
-
-        def progress(done: int, found: int) -> None:
-            bar.length = found
-            bar.update(done - bar.pos)
-
+    with Interruption() as interruption, progress_bar("refining") as progress:
+        options["stopped"] = lambda: interruption.signal is not None
         summary = refine_folder(refiner, inputs, out, memory_gib=memory_gib, progress=progress, **options)
+    _show_refined(summary, refiner, scale)
+    if interruption.signal:
+        again = "the same command without --overwrite" if options["overwrite"] else "the same command"
+        tell(f"stopped by {interruption.name}: {again} does the rest", err=True)
+        context.exit(interruption.exit_code)
+    if summary.rejected or summary.labels_rejected:
+        context.exit(EXIT_INCOMPLETE)
+
+
+def _show_refined(summary, refiner, scale: str) -> None:
+    """Says what became of a folder, given the Summary of `refine_folder`."""
+    left = f" + {summary.left} left" if summary.left else ""
     change = f"; mean change {summary.mean_change:.1f} gray levels" if summary.written else ""
     click.echo(
-        f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected = {summary.found} found, "
-        f"{summary.labels_copied} label files copied, in {summary.seconds:.0f} s{change}"
+        f"{summary.written} written + {summary.skipped} skipped + {summary.rejected} rejected{left} = {summary.found} "
+        f"found, {summary.labels_copied} label files copied, in {summary.seconds:.0f} s{change}"
     )
     others = {size: count for size, count in summary.sizes.items() if min(size) != refiner.size}
     if others:
@@ -253,12 +283,11 @@ def refine(context, inputs, model, out, precision, style, photos, seed, scale, m
             + "; for the best result train with --size near theirs"
         )
     for reject in summary.rejects[:SHOWN_REJECTS]:
-        click.echo(f"  {reject.relative}: {reject.reason}", err=True)
+        tell(f"  {reject.relative}: {reject.reason}", err=True)
     if summary.linked:
-        click.echo(f"{summary.linked} linked folders were not followed, see {summary.rejects_csv}", err=True)
+        tell(f"{summary.linked} linked folders were not followed, see {summary.rejects_csv}", err=True)
     if summary.rejected or summary.labels_rejected:
-        click.echo(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
-        context.exit(EXIT_INCOMPLETE)
+        tell(f"the rejected files and the reasons are in {summary.rejects_csv}", err=True)
 
 
 @main.command()
@@ -276,7 +305,7 @@ def export(run, out, to):
     start_backend()
     from simrefine.refining.export import export
 
-    click.echo(f"{export(run, to, out)} is written; {out / 'about.json'} says what goes in and out")
+    tell(f"{export(run, to, out)} is written; {out / 'about.json'} says what goes in and out")
 
 
 @main.command()
@@ -316,15 +345,15 @@ def evaluate(raw, real, out, parts, **options):
     from simrefine.evaluation.evaluate import evaluate
 
     def report(message: str) -> None:
-        click.echo(message, err=True)
+        tell(message, err=True)
 
     result = evaluate(raw, real, out, parts=parts or None, progress=report, **options)
-    click.echo(result["verdict"]["sentence"])
+    tell(result["verdict"]["sentence"])
     for sentence in result["verdict"]["summary"]:
-        click.echo(sentence)
+        tell(sentence)
     for reason in result["verdict"]["reasons"]:
-        click.echo(f"  {reason}")
-    click.echo(f"open {out / 'report.html'}")
+        tell(f"  {reason}")
+    tell(f"open {out / 'report.html'}")
 
 
 @contextmanager
@@ -373,7 +402,7 @@ def writes_crops(find_faces):
             f"{summary.seconds:.0f} s; a pixel of the source became {summary.scale:.2f} pixels (median)"
         )
         if summary.rejected:
-            click.echo(f"the rejected pictures and the reasons are in {summary.rejects_csv}", err=True)
+            tell(f"the rejected pictures and the reasons are in {summary.rejects_csv}", err=True)
             context.exit(EXIT_INCOMPLETE)
 
     return command
@@ -440,7 +469,7 @@ def detected(folder: Path, out: Path, exclude: tuple[str, ...], asked: dict):
 
     check_empty(out)  # before the minutes that the search takes
     pictures = list_pictures(folder, exclude)
-    click.echo(f"no --labels, and no {ANNOTATIONS} in {folder}: faces are detected", err=True)
+    tell(f"no --labels, and no {ANNOTATIONS} in {folder}: faces are detected", err=True)
     start_backend()
     detector = load_detector()
     limit = click.get_current_context().params["limit"]
@@ -467,7 +496,7 @@ def demo(context, out, faces_only, clean, seed):
     from simrefine.demo import SHEET, draw_faces, run_demo
 
     def progress(message: str) -> None:
-        click.echo(message, err=True)
+        tell(message, err=True)
 
     if faces_only:
         draw_faces(out, seed=seed, progress=progress)
@@ -475,9 +504,9 @@ def demo(context, out, faces_only, clean, seed):
         return
     outcome = run_demo(out, clean=clean, seed=seed, progress=progress)
     click.echo(outcome.describe())
-    click.echo(f"look at {out / SHEET}: raw, unrefined, refined, and the same heads in the photo look")
-    click.echo(f"open {out / 'report' / 'report.html'}")
-    click.echo(f"tensorboard --logdir {out} --samples_per_plugin images=100")
+    tell(f"look at {out / SHEET}: raw, unrefined, refined, and the same heads in the photo look")
+    tell(f"open {out / 'report' / 'report.html'}")
+    tell(f"tensorboard --logdir {out} --samples_per_plugin images=100")
     if not clean:
         _show_by_hand(out)
     if not outcome.worked:
@@ -491,11 +520,11 @@ def _show_by_hand(out: Path) -> None:
     data, run = out / "data", out / "by-hand"
     own = "".join(f" --set {key}={value}" for key, value, _ in OPTIONS)
     click.echo("by hand:")
-    click.echo(
+    tell(
         f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} "
         f"--steps {usual_extent().steps}{own}"
     )
-    click.echo(f"  simrefine refine {data / 'held-out' / 'renders'} --model {run} --out {out / 'mine'}")
+    tell(f"  simrefine refine {data / 'held-out' / 'renders'} --model {run} --out {out / 'mine'}")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,18 @@ A fault of the user's (a wrong path, a bad option, a full disk) raises UserError
 message; a fault of ours keeps its traceback, because somebody has to find it.
 """
 
+from simrefine.printable import printable
+
 EXIT_OK = 0
 EXIT_BUG = 1  # Python's own code for an uncaught exception; listed so that nothing else uses it
 EXIT_USER_ERROR = 2  # wrong usage or unusable input; nothing was done
 EXIT_INCOMPLETE = 3  # the work was done, but some files were rejected
 EXIT_DIVERGED = 4  # training met a NaN or infinity and stopped
-EXIT_HUNG_UP = 129  # SIGHUP (128 + 1), such as a closed terminal, after saving
-EXIT_INTERRUPTED = 130  # Ctrl-C (128 + SIGINT), after saving
-EXIT_OUTPUT_CLOSED = 141  # nobody reads the output any more (128 + SIGPIPE), after saving
-EXIT_TERMINATED = 143  # SIGTERM (128 + 15), after saving
+# Ended before all was done; what is complete is kept.
+EXIT_HUNG_UP = 129  # SIGHUP (128 + 1), such as a closed terminal
+EXIT_INTERRUPTED = 130  # Ctrl-C (128 + SIGINT)
+EXIT_OUTPUT_CLOSED = 141  # nobody reads the output any more (128 + SIGPIPE)
+EXIT_TERMINATED = 143  # SIGTERM (128 + 15)
 
 
 class UserError(Exception):
@@ -25,5 +28,5 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, fix: str | None = None, exit_code: int = EXIT_USER_ERROR):
-        super().__init__(f"{what}. {fix}." if fix else f"{what}.")
+        super().__init__(printable(f"{what}. {fix}." if fix else f"{what}."))
         self.what, self.fix, self.exit_code = what, fix, exit_code

@@ -128,22 +128,26 @@ def publishing_folder(path: Path) -> Iterator[Path]:
 
     A folder cannot replace a full one in a single rename, so the old one is moved aside first; a kill between
     the two renames leaves `path` absent and the old content under a temporary name, where `standing_folder` finds it.
+    What killed processes left beside `path` goes, see `remove_leftovers`.
 
     Raises:
         UserError: see `reporting_disk_faults`.
     """
     aside = _aside(path)
+    remove_leftovers(path.parent)
     with reporting_disk_faults(path), temporary_folder(path.parent) as temporary:
         yield temporary
         for file in temporary.rglob("*"):
             _flush(file)
         _flush(temporary)
         _restore_folder(path)
-        if path.exists():
-            os.replace(path, aside)
-        os.replace(temporary, path)
-        _flush(path.parent)
-        _remove(aside)
+        try:
+            if path.exists():
+                os.replace(path, aside)
+            os.replace(temporary, path)
+            _flush(path.parent)
+        finally:  # also where Ctrl-C comes between the two
+            _restore_folder(path)
 
 
 def standing_folder(path: Path) -> Path:
@@ -160,7 +164,7 @@ def _restore_folder(path: Path) -> None:
         aside.unlink()
     elif aside.exists():
         if path.exists():
-            shutil.rmtree(aside)
+            _remove(aside)
         else:
             os.replace(aside, path)
 

@@ -329,6 +329,30 @@ RUNS = [
         ("tests/test_files.py::test_a_file_that_is_not_finished_leaves_the_old_file_and_nothing_else",),
     ),
     Mutant(
+        "escape sequences in names reach the terminal",
+        "simrefine/printable.py",
+        "    if text.isprintable():\n",
+        "    if True:\n",
+        ("tests/test_printable.py::test_an_error_is_one_line",),
+    ),
+    Mutant(
+        "the fingerprint of a refiner is that of its weights",
+        "simrefine/training/published.py",
+        "json.dumps([weights, *decisive], sort_keys=True)",
+        "json.dumps([weights])",
+        (
+            "tests/training/test_published.py::"
+            "test_refiners_that_make_something_else_of_a_picture_have_other_fingerprints",
+        ),
+    ),
+    Mutant(
+        "half a JPEG passes for a whole one",
+        "simrefine/data/images.py",
+        "**size, strict=True)",
+        "**size, strict=False)",
+        ("tests/data/test_images.py::test_a_jpeg_that_lacks_data_before_its_end_marker_is_refused",),
+    ),
+    Mutant(
         "the farthest refiner counts as the best",
         "simrefine/training/held_out.py",
         "numbers[SCORE] < best[SCORE]",

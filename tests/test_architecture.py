@@ -12,7 +12,9 @@ import simrefine
 PACKAGE = Path(simrefine.__file__).parent
 FLOW = [
     *(
+        "printable",
         "errors",
+        "interruption",
         "files",
         "reading",
         "arrays",
@@ -20,10 +22,8 @@ FLOW = [
         "threads",
         "memory",
         "catalogue",
-        "config",
-        "data",
-        "drawing",
     ),
+    *("config", "data", "drawing"),
     *("backend", "models", "measures", "methods", "training", "refining", "evaluation", "demo", "cli", "__main__"),
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen

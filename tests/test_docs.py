@@ -14,7 +14,8 @@ from simrefine.config import SECTIONS, Config, RegularisationOptions
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 GUIDE = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-MEASURED = [ROOT / "experiments" / "README.md", ROOT / "experiments" / "quality.md", ROOT / "data" / "README.md"]
+MEASURED = [ROOT / "experiments" / f"{name}.md" for name in ("README", "quality", "reliability")]
+MEASURED += [ROOT / "data" / "README.md"]
 PAGES = pytest.mark.parametrize("page", GUIDE + MEASURED, ids=lambda page: str(page.relative_to(ROOT)))
 LONGEST_README = 150  # lines
 FOREIGN_FLAGS = {"--samples_per_plugin"}  # of TensorBoard

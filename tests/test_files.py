@@ -140,9 +140,12 @@ def test_of_two_writers_of_a_new_file_the_first_wins(tmp_path):
 def test_a_link_at_a_temporary_name_is_never_written_through(tmp_path, monkeypatch, publish):
     treasure = tmp_path / "treasure"
     treasure.write_bytes(b"kept")
-    tokens = iter(["guessed", "free"])
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: next(tokens))
-    (tmp_path / f"{TEMPORARY_PREFIX}guessed").symlink_to(treasure)
+
+    def guessed(_):  # somebody links the name at the moment when it is chosen
+        (tmp_path / f"{TEMPORARY_PREFIX}guessed").symlink_to(treasure)
+        return "guessed"
+
+    monkeypatch.setattr(files.secrets, "token_hex", guessed)
     with pytest.raises(UserError), publish(tmp_path / "a") as temporary:
         temporary.write(b"lost")
     assert treasure.read_bytes() == b"kept" and not (tmp_path / "a").exists()
@@ -185,3 +188,11 @@ def test_leftovers_of_killed_processes_go_and_files_of_living_ones_stay(tmp_path
         file.write(b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "other"]
     assert (tmp_path / "b").read_bytes() == b"whole"
+
+
+def test_publishing_a_folder_clears_what_killed_processes_left_beside_it(tmp_path):
+    (tmp_path / f"{TEMPORARY_PREFIX}left").mkdir()
+    (tmp_path / f"{TEMPORARY_PREFIX}left" / "f").touch()
+    with temporary_folder(tmp_path) as mine, publishing_folder(tmp_path / "a"):
+        assert mine.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -3,15 +3,19 @@
 A file is judged by its content before it is decoded, because OpenCV gives a normal-looking picture for half a
 JPEG, drops the low byte of 16-bit samples and follows whatever size a header claims. What cannot be used
 without losing something raises ImageError with a reason that a person can act on.
+
+JPEGs are decoded by simplejpeg, which gives the same pixels as OpenCV and, unlike it, tells that data is missing.
+WebP and BMP have no check sums: where such a file has its full length, nothing tells that its content was changed.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from simrefine.reading import Unreadable, read_regular
 
@@ -23,6 +27,9 @@ GRAY_LEVELS = 127.5  # one unit of the signed range [-1, 1], in gray levels
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, of red, green, blue
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in scan data FF 00 is a value and FF D0 to D7 a restart
+# What libjpeg warns of where a part of the picture is made up. Its other warnings cost nothing, such as that of spare
+# bytes before the end marker.
+_JPEG_LOSSES = re.compile(r"premature end|bad Huffman code", re.IGNORECASE)
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the three are tables
 JPEG_QUALITY = 95  # of what is written; OpenCV's own scale
 _ENCODING = {
@@ -119,7 +126,7 @@ def decode_picture(content: bytes) -> Picture:
         raise ImageError(f"damaged {header.kind}: {header.width} x {header.height} pixels")
     if header.width * header.height > MAX_PIXELS:
         raise ImageError(f"{header.width} x {header.height} pixels, more than the limit of {MAX_PIXELS}")
-    decoded = _decode(content, header)
+    decoded = _decode_jpeg(content, header) if header.kind == "JPEG" else _decode(content, header)
     if decoded.ndim == 2:
         alpha = None if header.clear_level is None else np.where(decoded == header.clear_level, 0, 255).astype(np.uint8)
         return Picture(decoded[..., None], alpha)
@@ -227,6 +234,22 @@ def round_to_uint8(levels: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
+def _decode_jpeg(content: bytes, header: _Header) -> np.ndarray:
+    """As `_decode`, but a picture with missing data is refused. OpenCV decodes what may have to be turned upright; the
+    check then looks at an eighth of the size, which needs all the data too."""
+    gray = header.flags == cv2.IMREAD_GRAYSCALE
+    size = {"min_height": 1, "min_width": 1, "min_factor": 8} if header.turnable else {}
+    try:
+        pixels = simplejpeg.decode_jpeg(content, "GRAY" if gray or header.turnable else "RGB", **size, strict=True)
+    except ValueError as error:
+        if _JPEG_LOSSES.search(str(error)):
+            raise ImageError(f"damaged JPEG: data is missing ({error})") from error
+        return _decode(content, header)
+    if header.turnable or pixels.shape[:2] != (header.height, header.width):
+        return _decode(content, header)
+    return pixels[..., 0] if gray else pixels
+
+
 def _decode(content: bytes, header: _Header, flags: int | None = None) -> np.ndarray:
     try:
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), header.flags if flags is None else flags)
@@ -294,17 +317,18 @@ def _read_png(content: bytes) -> _Header:
 
 
 def _read_jpeg(content: bytes) -> _Header:
-    header, scanned, position = None, False, 2
+    header, scanned, turnable, position = None, False, False, 2
     # Segments are skipped by their length: the thumbnail inside an EXIF segment has an end marker of its own.
     while marker := _JPEG_MARKER.search(content, position):
         kind, position = content[marker.end() - 1], marker.end()
         if kind == 0xD9:  # end of image
             if header and scanned:
-                return header
+                return replace(header, turnable=turnable)
             raise ImageError("damaged JPEG: no picture before the end marker")
         if kind in _JPEG_FRAMES and header is None:
             header = _read_jpeg_frame(content[position + 2 : position + 8].ljust(6, b"\0"))
         scanned = scanned or kind == 0xDA  # start of scan
+        turnable = turnable or kind == 0xE1  # where an EXIF block stands
         position += int.from_bytes(content[position : position + 2])
     raise ImageError("truncated JPEG: no end marker")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,13 +54,14 @@ class Refiner(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a folder. `written + skipped + rejected == found`; label files are counted apart.
+    """What became of a folder. `written + skipped + rejected + left == found`; label files are counted apart.
 
     Args:
         found: pictures to refine.
         written: pictures refined now.
         skipped: pictures that an earlier run had refined.
         rejected: pictures that could not be read or written; named in `rejects_csv`.
+        left: pictures that were not begun because the work was stopped.
         labels_copied: files carried across now; those already there and equal are not copied again.
         labels_rejected: files that could not be carried across; named in `rejects_csv`.
         seconds: from start to end.
@@ -75,6 +77,7 @@ class Summary:
     written: int
     skipped: int
     rejected: int
+    left: int
     labels_copied: int
     labels_rejected: int
     seconds: float
@@ -99,6 +102,7 @@ def refine_folder(
     threads: int = 4,
     memory_gib: float | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Refines every picture below `folder`, or single pictures, into `out`.
 
@@ -111,17 +115,16 @@ def refine_folder(
         out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
             on in another process. It may lie inside `folder`, and is then not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
-        copy: patterns of pictures that are labels, such as part masks: copied byte for byte like all that is no
-            picture.
+        copy: patterns of pictures that are labels, such as part masks: copied byte for byte like what is no picture.
         strength: the share of the change that is applied: 0 gives the raw pixels, 1 the refined ones.
-        compare: also write raw and refined side by side to `out`/_compare/NAME, as PNG: a.png for a.png,
-            a.jpg.png for a.jpg.
+        compare: also write raw and refined side by side to `out`/_compare, as PNG: a.png, and a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size: pictures of one size that the refiner gets at once, at most.
         threads: for reading and writing.
         memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
             until last and refined one after the other. None = half of what the machine or its container has.
         progress: called as `progress(done, found)` from the calling thread.
+        stopped: asked before each file and batch; where it says so, no further one is begun.
 
     Raises:
         UserError: nothing to refine, a place that would endanger the input or mix two refiners, or a full disk.
@@ -136,13 +139,15 @@ def refine_folder(
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]
     tally = _Tally(len(work.jobs), len(work.jobs) - len(todo), progress)
+    until_stopped = partial(takewhile, lambda _: not stopped())
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
     write = partial(write_refined, strength=strength, compare=compare)
     with thread_pool(threads) as pool:
         # Labels first: a refined picture never stands there without its labels.
-        carried = list(run_ahead(pool, _carry_over, work.labels, ahead))
+        carried = [*work.refused, *run_ahead(pool, _carry_over, until_stopped(work.labels), ahead)]
         tally.report()
-        for size, change in _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib):
+        passing = _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib, until_stopped)
+        for size, change in passing:
             tally.count(size, change)
     return _summarise(tally, carried, work.linked, out, started)
 
@@ -169,15 +174,16 @@ def _pass_through(
     batch_size: int,
     ahead: int,
     memory_gib: float | None,
+    until_stopped: Callable[[Iterable], Iterator],
 ) -> Iterator[tuple[tuple[int, int], float]]:
     """What `write` says of each picture once it is written; see `refine_folder` for the rest."""
     pixels = working_bytes(memory_gib) // 2 // HELD_BYTES  # on their way at once; the other half is the refiner's
     read = partial(read_raw, most_pixels=max(1, pixels // (2 * ahead + batch_size)))
     large: list[Job] = []
-    raw = _set_aside(tally.pass_on(run_ahead(pool, read, todo, ahead)), large)
-    refined = tally.pass_on(_refine(refiner, gather_by_size(raw, batch_size, pixels)))
+    raw = _set_aside(tally.pass_on(run_ahead(pool, read, until_stopped(todo), ahead)), large)
+    refined = tally.pass_on(_refine(refiner, until_stopped(gather_by_size(raw, batch_size, pixels))))
     yield from tally.pass_on(run_ahead(pool, write, refined, ahead))
-    yield from tally.pass_on(refine_alone(job, partial(_refine_one, refiner), write) for job in large)
+    yield from tally.pass_on(refine_alone(job, partial(_refine_one, refiner), write) for job in until_stopped(large))
 
 
 def _set_aside(pictures: Iterable[Raw | Large], large: list[Job]) -> Iterator[Raw]:
@@ -255,6 +261,7 @@ def _summarise(
         written=len(tally.changes),
         skipped=tally.skipped,
         rejected=len(tally.rejects),
+        left=tally.found - tally.skipped - len(tally.changes) - len(tally.rejects),
         labels_copied=carried.count(True),
         labels_rejected=len(label_rejects),
         seconds=time.monotonic() - started,

@@ -19,6 +19,7 @@ from simrefine.data.folders import (
     REJECTS,
     Listing,
     Record,
+    Reject,
     list_files,
     list_folder,
     matches,
@@ -31,12 +32,13 @@ from simrefine.files import publishing_file, remove_leftovers, reporting_disk_fa
 from simrefine.reading import Unreadable, parse_json, read_regular
 
 MAX_MANIFEST_BYTES = 2**20
+LEADS_OUT = "a link that leads out of the folder, not followed: put a copy in its place"
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
 # Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
 # whose values a message names.
 DECISIVE = ("format", "refiner", "strength")
-IDENTITY = ("model", "step", "style", "photographs", "seed", "scale")
-SHOWN = {"model", "step", "seed", "scale", "strength"}
+IDENTITY = ("model", "step", "style", "photographs", "seed", "scale", "precision")
+SHOWN = {"model", "step", "seed", "scale", "precision", "strength"}
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do: pictures to refine, files to carry over with the place where each belongs, and the linked
-    folders that are not followed."""
+    """What there is to do: pictures to refine, files to carry over with the place where each belongs, those that are
+    not, and the linked folders that are not followed."""
 
     jobs: list[Job]
     labels: list[tuple[Record, Path]]
+    refused: list[Reject]
     linked: tuple[Record, ...]
 
 
@@ -89,7 +92,9 @@ def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: S
     """
     single = len(inputs) == 1 and not inputs[0].is_file()
     listing = list_folder(inputs[0], exclude, what="folder to refine") if single else list_files(inputs, exclude)
-    pictures, labels = _sort_files(listing, resolved(inputs[0]) if single else None, out, copy)
+    home = resolved(inputs[0]) if single else None
+    pictures, labels = _sort_files(listing, home, out, copy)
+    outside = {record for record in labels if home and _leads_out(record, home)}
     if not pictures:
         but = f" apart from {', '.join((*exclude, *copy))}" if (exclude or copy) else ""
         raise UserError(
@@ -105,8 +110,16 @@ def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: S
     for record, beside in zip(pictures, _comparison_names(pictures), strict=True):
         parent, name = record.relative.parent, record.relative.name
         jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / beside))
-    carried = [(record, place(record.relative.parent) / record.relative.name) for record in labels]
-    return Work(jobs, carried, listing.linked)
+    carried = [
+        (record, place(record.relative.parent) / record.relative.name) for record in labels if record not in outside
+    ]
+    return Work(jobs, carried, [Reject(str(record.relative), LEADS_OUT) for record in outside], listing.linked)
+
+
+def _leads_out(record: Record, home: Path) -> bool:
+    """Whether a file is a link to one outside of the folder `home`: what it leads to may be no label at all, and would
+    be copied byte for byte into a folder that is passed on."""
+    return record.path.is_symlink() and not resolved(record.path).is_relative_to(home)
 
 
 def _comparison_names(pictures: Sequence[Record]) -> list[str]:

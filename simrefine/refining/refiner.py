@@ -60,10 +60,10 @@ class Refiner:
         step: the training step its weights are from.
         dresser: what gives faces their colours, and where photographs are at hand their room.
         wants_photographs: it was trained on faces in photographs' rooms, and has none now.
-        fingerprint: SHA-256 of its weights, and of what else decides the result where it is not its own: photographs,
-            style, seed, scale, and whether the network is left out.
+        fingerprint: SHA-256 of all that decides the result: its weights and options, and where they are not its own or
+            the usual ones photographs, style, seed, scale, precision, and whether the network is left out.
         about: where it is from and how it was loaded, for the manifest of what it refines: model (an absolute path),
-            step, style, photographs, seed, scale.
+            step, style, photographs, seed, scale, precision.
     """
 
     def __init__(
@@ -103,8 +103,9 @@ class Refiner:
             "photographs": photographs and os.path.abspath(photographs),
             "seed": seed,
             "scale": scale,
+            "precision": dtype,
         }
-        self._weights, self._other_style = published.fingerprint, style is not None
+        self._published, self._other_style = published.fingerprint, style is not None
         self.fingerprint = self._identify()
         self._memory = working_bytes(memory_gib)
         self._pixel_bytes = max(PIXEL_BYTES, PIXEL_BYTES_OF_WIDTH * options.width)
@@ -119,16 +120,17 @@ class Refiner:
         return other
 
     def _identify(self) -> str:
-        """The fingerprint, from that of the weights."""
+        """The fingerprint, from that of what was published."""
         differing = [f"seed {self._seed}".encode()] if self._seed else []
+        differing += [self.about["precision"].encode()] * (self.about["precision"] != "float32")
         if self._other_style or self.dresser.has_scenes:
             differing += [values.tobytes() for values in self.dresser.arrays().values()]
         if self.dresser.has_scenes:
             differing += [values.tobytes() for values in self.dresser.scenes]
         differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
-        return (
-            hashlib.sha256(b"".join([self._weights.encode(), *differing])).hexdigest() if differing else self._weights
-        )
+        if not differing:
+            return self._published
+        return hashlib.sha256(b"".join([self._published.encode(), *differing])).hexdigest()
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid. Pictures of another size than

@@ -11,7 +11,6 @@ import numpy as np
 
 from simrefine.arrays import read_arrays, write_arrays
 from simrefine.errors import UserError
-from simrefine.files import remove_leftovers
 
 FORMAT = 2  # raised when an older simrefine could not resume from a newer checkpoint
 NAMES = {"about_name": "state", "arrays_name": "state"}
@@ -37,7 +36,6 @@ def save_checkpoint(folder: Path, step: int, arrays: Mapping[str, np.ndarray], k
     write_arrays(target, {"format": FORMAT, "step": step}, arrays, **NAMES)
     for old in _by_age(folder)[:-keep]:
         shutil.rmtree(old)
-    remove_leftovers(folder)
     return target
 
 

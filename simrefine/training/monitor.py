@@ -26,6 +26,7 @@ from simrefine.data.images import Picture, encode_picture, to_uint8
 from simrefine.files import write_file
 from simrefine.methods.logged import OF_EVERY_RUN, Logged
 from simrefine.methods.method import Inspection
+from simrefine.printable import printable
 from simrefine.training.events import Events
 from simrefine.training.health import Health
 from simrefine.training.montage import change_overlay, comparison, probability_overlay
@@ -97,7 +98,7 @@ class Monitor:
         session = SessionLog(status=SessionLog.START)
         self._events.add_event(Event(wall_time=time.time(), step=self._first, session_log=session))
         self._add(self._first, text_pb("config", _as_code(self._config.to_toml())))
-        flat = {name: str(v) if isinstance(v, tuple) else v for name, v in self._config.flat().items()}
+        flat = {name: printable(str(v)) if isinstance(v, str | tuple) else v for name, v in self._config.flat().items()}
         self._add(0, hparams_pb(flat))
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -127,11 +128,11 @@ class Monitor:
 
     def say(self, message: str) -> None:
         """A line for the user and for log.txt."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
         self._note(message)
 
     def _note(self, message: str) -> None:
-        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(message)}\n")
         self._log.flush()
 
     def parser(self, agreement: float, sheet: np.ndarray) -> None:

@@ -4,6 +4,8 @@ Numbers and our own JSON. It is read through the configuration, so that a networ
 one from a flag.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,7 @@ class PublishedRefiner:
         weights: in the order of the network's variables.
         looks: what faces are dressed with, by name; see `data.dressing.read_dresser`.
         parser: the parser's weights in the order of its variables; empty where there is none.
-        fingerprint: SHA-256 of the weights file.
+        fingerprint: SHA-256 of the weights file and of the options that decide what the network makes of a picture.
         evaluation: the numbers by which it was chosen, if it was.
     """
 
@@ -109,7 +111,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
         weights=[arrays[name] for name in sorted(arrays)],
         looks=looks,
         parser=parser,
-        fingerprint=about["sha256"],
+        fingerprint=_fingerprint(about["sha256"], config),
         evaluation=evaluation,
     )
 
@@ -120,6 +122,17 @@ def is_published(folder: Path, step: int) -> bool:
         return read_refiner(folder).step >= step
     except UserError:
         return False
+
+
+def _fingerprint(weights: str, config: Config) -> str:
+    """One for each refiner that makes something else of a picture.
+
+    Args:
+        weights: SHA-256 of the weights file, which also holds the looks.
+    """
+    data, parts = config.data, config.parts
+    decisive = [vars(config.refiner), vars(config.style), parts.candidates, parts.scene, data.size, data.channels]
+    return hashlib.sha256(json.dumps([weights, *decisive], sort_keys=True).encode()).hexdigest()
 
 
 def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:

@@ -17,8 +17,10 @@ from simrefine.data.faces import Faces
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.files import check_name, remove_leftovers, reporting_disk_faults, write_file
+from simrefine.interruption import OUTPUT_CLOSED, Interruption
 from simrefine.methods import METHODS
 from simrefine.methods.method import Inputs, Method
+from simrefine.printable import printable
 from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import save_checkpoint
 from simrefine.training.data_check import SHEET, check_data, write_sheet
@@ -28,7 +30,6 @@ from simrefine.training.frozen import freeze_networks
 from simrefine.training.health import stop_on_nan
 from simrefine.training.held_out import SCORE, HeldOut, split_off
 from simrefine.training.inputs import read_piles, resolve_size, spread
-from simrefine.training.interruption import OUTPUT_CLOSED, Interruption
 from simrefine.training.monitor import Monitor
 from simrefine.training.output import Output
 from simrefine.training.published import is_published, write_published
@@ -69,7 +70,7 @@ def train(
     dtype = backend.resolve_precision(config.training.precision)
 
     def say(message: str) -> None:  # until the run folder has its log.txt, which begins with these lines
-        console.print(message, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
         opening.append(message)
 
     say(f"run folder  {run}{'  (dry run: it is not made)' if dry_run else ''}")

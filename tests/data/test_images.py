@@ -213,6 +213,37 @@ def test_progressive_jpeg_is_complete_only_with_its_last_scan():
         decode_picture(content[: content.rindex(b"\xff\xda") + 20])
 
 
+JPEG_KINDS = pytest.mark.parametrize(
+    ("channels", "progressive", "sampling"),
+    [(1, 0, 0x111111), (1, 1, 0x111111), (3, 0, 0x111111), (3, 0, 0x221111), (3, 0, 0x411111), (3, 1, 0x221111)],
+)
+
+
+def smooth_jpeg(channels, progressive, sampling):
+    pixels = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (97, 131, channels), np.uint8), (0, 0), 2)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    return cv2.imencode(".jpg", pixels, options)[1].tobytes()
+
+
+@JPEG_KINDS
+@pytest.mark.parametrize("wrap", [bytes, lambda content: with_exif(content, 1)])
+def test_a_jpeg_that_lacks_data_before_its_end_marker_is_refused(channels, progressive, sampling, wrap):
+    content = wrap(smooth_jpeg(channels, progressive, sampling))
+    assert decode_picture(content).pixels.shape == (97, 131, channels)
+    for share in (0.5, 0.9):
+        with pytest.raises(ImageError, match="JPEG: data is missing"):
+            decode_picture(content[: int(share * len(content))] + b"\xff\xd9")
+
+
+@JPEG_KINDS
+def test_jpegs_have_the_pixels_that_opencv_gives(channels, progressive, sampling):
+    content = smooth_jpeg(channels, progressive, sampling)
+    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    expected = cv2.imdecode(np.frombuffer(content, np.uint8), flag).reshape(97, 131, channels)
+    for jpeg in (content, with_exif(content, 1), content[:-2] + bytes(100) + content[-2:]):
+        np.testing.assert_array_equal(decode_picture(jpeg).pixels, expected)
+
+
 @pytest.mark.parametrize("extension", sorted(images.EXTENSIONS))
 def test_padding_behind_the_end_is_allowed(extension):
     content = encoded(extension)

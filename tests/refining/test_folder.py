@@ -223,6 +223,18 @@ def test_masks_named_by_copy_are_labels(tmp_path, out):
     assert (out / "masks" / "b.png").read_bytes() == damaged.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["labels.txt", "mask.png"])
+def test_what_a_link_out_of_the_folder_leads_to_is_not_carried_over_but_named(renders, out, tmp_path, name):
+    secret = put(tmp_path / "secret.png")
+    (renders / "sub" / name).symlink_to(secret)
+    (renders / "within.pts").symlink_to("sub/a.pts")
+    summary = refine_folder(Brighter(), renders, out, copy=["mask.png"])
+    assert not os.path.lexists(out / "sub" / name) and "leads out of the folder" in rejects_in(out)[f"sub/{name}"]
+    assert (summary.labels_copied, summary.labels_rejected, summary.rejected) == (3, 1, 0)
+    assert (out / "within.pts").read_bytes() == (renders / "sub" / "a.pts").read_bytes()
+    assert not (out / "within.pts").is_symlink()
+
+
 def test_what_is_excluded_is_neither_refined_nor_copied(renders, out):
     summary = refine_folder(Brighter(), renders, out, exclude=["sub"])
     assert (summary.found, summary.labels_copied) == (1, 1)

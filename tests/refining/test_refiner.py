@@ -109,6 +109,22 @@ def test_pictures_of_two_scales_are_not_mixed_in_one_folder(run, tmp_path):
     assert done.exit_code == EXIT_OK and "scaled" not in done.output
 
 
+@pytest.mark.parametrize("other", [{"refiner__bound": 0.5}, {"style__candidates": 2}])
+def test_pictures_of_other_options_and_the_same_weights_are_not_mixed_in_one_folder(run, tmp_path, other):
+    folder = write_pile(tmp_path / "in", 1)
+    changed = write_random_refiner(tmp_path / "other", **other)
+    out, done = tmp_path / "out", []
+    for model in (run, changed):
+        arguments = ("refine", folder, "--model", model, "--out", out)
+        done.append(CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False))
+    assert [each.exit_code for each in done] == [EXIT_OK, EXIT_USER_ERROR]
+    assert "holds pictures of another" in done[1].output
+
+
+def test_pictures_of_two_precisions_are_not_mixed_in_one_folder(run):
+    assert load(run, "bfloat16").fingerprint != load(run).fingerprint == load(run, "float32").fingerprint
+
+
 def test_an_unknown_scale_is_refused(run):
     with pytest.raises(UserError, match="choose training or own"):
         simrefine.load(run, scale="huge")

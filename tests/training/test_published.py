@@ -110,6 +110,22 @@ def test_a_pipe_or_a_giant_in_the_place_of_a_models_file_is_refused_unread(tmp_p
         read_refiner(tmp_path)
 
 
+def test_refiners_that_make_something_else_of_a_picture_have_other_fingerprints(tmp_path):
+    options = [{}, {"refiner__bound": 0.5}, {"refiner__residual": False}, {"style__candidates": 3}, {"data__size": 32}]
+    options += [{"parts__candidates": 3}, {"data__channels": 1}]
+    found = []
+    for number, values in enumerate(options):
+        write_published(tmp_path / str(number), published([np.zeros(3)], np.zeros((1, 4, 3)), **values), 7)
+        try:
+            found.append(read_refiner(tmp_path / str(number)).fingerprint)
+        except UserError:  # its looks are not those of gray pictures
+            assert values == {"data__channels": 1}
+    write_published(tmp_path / "other", published([np.ones(3)], np.zeros((1, 4, 3))), 7)
+    found.append(read_refiner(tmp_path / "other").fingerprint)
+    write_published(tmp_path / "again", published([np.zeros(3)], np.zeros((1, 4, 3))), 8, {"held_out/swd": 1.0})
+    assert len({*found}) == len(found) and read_refiner(tmp_path / "again").fingerprint == found[0]
+
+
 def test_a_folder_without_a_refiner_is_named(tmp_path):
     with pytest.raises(UserError, match="holds no refiner"):
         read_refiner(tmp_path)

@@ -28,7 +28,6 @@ from simrefine.errors import (
 from simrefine.methods.simgan import SimGAN
 from simrefine.training.checkpoint import newest_checkpoint
 from simrefine.training.held_out import is_better, split_off
-from simrefine.training.interruption import Interruption
 from simrefine.training.published import read_refiner
 from simrefine.training.train import train
 
@@ -188,25 +187,6 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(piles, tmp_path
     found, _ = newest_checkpoint(tmp_path / "run" / "checkpoints")
     assert f"stopped at step {found.step}" in said and "Traceback" not in said
     assert (tmp_path / "run" / "refiner" / "model.json").exists()
-
-
-def test_the_first_ctrl_c_is_a_wish_and_the_second_quits_at_once():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
-        signal.raise_signal(signal.SIGINT)
-        assert interruption.signal == signal.SIGINT, "the loop goes on and sees it"
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) == before
-
-
-def test_a_hang_up_that_nohup_ignores_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Interruption() as interruption:
-            signal.raise_signal(signal.SIGHUP)
-        assert interruption.signal is None and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_training_whose_output_nobody_reads_saves_and_ends(piles, tmp_path, monkeypatch):
