@@ -122,7 +122,7 @@ def refine_folder(
         batch_size: pictures of one size that the refiner gets at once, at most.
         threads: for reading and writing.
         memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
-            until last and refined one after the other. None = half of what the machine or its container has.
+            until last and refined one by one. None = half of what the machine or its container has.
         progress: called as `progress(done, found)` from the calling thread.
         stopped: asked before each file and batch; where it says so, no further one is begun.
 
@@ -138,17 +138,15 @@ def refine_folder(
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]
-    tally = _Tally(len(work.jobs), len(work.jobs) - len(todo), progress)
-    until_stopped = partial(takewhile, lambda _: not stopped())
+    tally, until_stopped = _Tally(len(work.jobs), len(todo), progress), partial(takewhile, lambda _: not stopped())
     ahead = batch_size + threads  # pictures in memory on either side of the refiner
     write = partial(write_refined, strength=strength, compare=compare)
     with thread_pool(threads) as pool:
         # Labels first: a refined picture never stands there without its labels.
         carried = [*work.refused, *run_ahead(pool, _carry_over, until_stopped(work.labels), ahead)]
         tally.report()
-        passing = _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib, until_stopped)
-        for size, change in passing:
-            tally.count(size, change)
+        for written in _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib, until_stopped):
+            tally.count(*written)
     return _summarise(tally, carried, work.linked, out, started)
 
 
@@ -222,8 +220,8 @@ def _refine_one(refiner: Refiner, raw: Raw) -> np.ndarray | Reject:
 class _Tally:
     """What has become of the pictures so far, reported to `progress` after every change."""
 
-    def __init__(self, found: int, skipped: int, progress: Callable[[int, int], None] | None):
-        self.found, self.skipped, self._progress = found, skipped, progress
+    def __init__(self, found: int, todo: int, progress: Callable[[int, int], None] | None):
+        self.found, self.skipped, self._progress = found, found - todo, progress
         self.rejects: list[Reject] = []
         self.changes: list[float] = []  # of the pictures written, gray levels
         self.sizes: Counter[tuple[int, int]] = Counter()

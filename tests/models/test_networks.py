@@ -134,3 +134,17 @@ def test_doubling_is_bilinear_for_sides_unknown_beforehand():
     expected = np.outer([2.0, 1.5, 0.5, 0.0], [0.0, 1.0, 3.0, 4.0, 4.0, 4.0])
     np.testing.assert_allclose(np.asarray(double(pictures))[0, ..., 0], expected, atol=1e-6)
     assert double.output_shape == (None, None, None, 2)
+
+
+def test_what_the_discriminator_looks_through_never_moves():
+    network = build_discriminator("projected", 3, "float32", seed=0)
+    looked_through = network.get_layer("pretrained")
+    moved = {id(variable) for variable in network.trainable_variables}
+    assert looked_through.variables and moved
+    assert not moved & {id(variable) for variable in looked_through.variables}
+
+
+def test_small_pictures_are_doubled_for_what_the_discriminator_looks_through():
+    network = build_discriminator("projected", 3, "float32", seed=0)
+    sides = {size: [maps.shape[1] for maps in judge(network, random_pictures(1, size, 3))] for size in (64, 128)}
+    assert sides == {64: [16, 32, 16, 8], 128: [32, 32, 16, 8]}
