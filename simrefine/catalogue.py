@@ -70,7 +70,6 @@ DISCRIMINATORS = {
     "hands": DiscriminatorFacts(patches=(71,)),
     "multiscale": DiscriminatorFacts(patches=(22, 70)),
     "projected": DiscriminatorFacts(patches=(22, 35, 99, 403)),
-    "grain": DiscriminatorFacts(patches=(24, 70)),
 }
 # What a face is made of. Where a part stands in this list is its label in every array.
 PARTS = ("background", "skin", "brows", "eyes", "lips", "mouth", "hair", "clothes")

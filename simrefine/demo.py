@@ -45,7 +45,6 @@ OPTIONS = (
     ("training.ema_decay", 0.98, _SHORT),
     ("refiner_optimizer.learning_rate", 6e-4, _SHORT),
     ("discriminator_optimizer.learning_rate", 6e-4, _SHORT),
-    ("discriminator.name", "grain", "the grain of the photo look is what tells it most"),
     ("self_regularisation.high_pass", 0.2, _FREE),
     ("self_regularisation.l1", 0.05, _FREE),
     ("self_regularisation.band", 10.0, _FREE),

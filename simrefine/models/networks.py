@@ -22,8 +22,6 @@ from simrefine.models.pretrained import build_features, read_pretrained
 PRETRAINED_SIDE = 128  # px, below which a face is small for a network that was trained on pictures of 224 px
 FEATURE_SCALE = 10.0  # of the pretrained network's features: their standard deviation on photographs of faces, about
 
-GRAIN_GAIN = 8.0  # grain of 4 gray levels is 0.03 in units of [-1, 1], light and parts are about 1
-
 
 def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int) -> keras.Model:
     """A refiner: [n, h, w, channels] in [-1, 1] to the same; `unet` wants h and w in multiples of 8.
@@ -172,23 +170,10 @@ def hands(x, conv, dtype: str) -> list:
 
 def multiscale(x, conv, dtype: str) -> list:
     """For faces: two towers, one judging 22-pixel patches (skin, grain), one 70-pixel patches (light, parts)."""
-    return _towers(x, x, conv)
-
-
-def grain(x, conv, dtype: str) -> list:
-    """`multiscale`, whose small tower is also given what a 3-pixel mean takes away, GRAIN_GAIN times as strong: beside
-    light and parts, grain of a few gray levels is lost on it at first."""
-    smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", dtype="float32")(x)
-    fine = GRAIN_GAIN * (x - smooth)
-    return _towers(keras.layers.Concatenate(dtype="float32")([x, fine]), x, conv)
-
-
-def _towers(small, large, conv) -> list:
-    for filters, strides in ((32, 2), (64, 2), (128, 1)):
-        small = conv(small, filters, 4, strides=strides, activation="leaky_relu")
+    small = _small_patches(x, conv)
     for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
-        large = conv(large, filters, 4, strides=strides, activation="leaky_relu")
-    return [_logits(small, conv), _logits(large, conv, kernel=4)]
+        x = conv(x, filters, 4, strides=strides, activation="leaky_relu")
+    return [small, _logits(x, conv, kernel=4)]
 
 
 def projected(x, conv, dtype: str) -> list:
@@ -196,10 +181,7 @@ def projected(x, conv, dtype: str) -> list:
     knows photographs makes of the picture, at strides 4, 8 and 16 (Sauer et al. 2021, "Projected GANs converge faster",
     arXiv 2111.01007, without its random mixing). That network stays as it is: what it sees cannot be learnt from two
     thousand photographs, and cannot be unlearnt in the play."""
-    small = x
-    for filters, strides in ((32, 2), (64, 2), (128, 1)):
-        small = conv(small, filters, 4, strides=strides, activation="leaky_relu")
-    maps = [_logits(small, conv)]
+    maps = [_small_patches(x, conv)]
     colour = ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
     features = build_features(read_pretrained("lite0"), stages=5, dtype=dtype)(LargeEnough(dtype="float32")(colour))
     for stage, filters in ((2, 64), (3, 64), (5, 128)):
@@ -208,6 +190,12 @@ def projected(x, conv, dtype: str) -> list:
             head = conv(head, filters, 3, activation="leaky_relu")
         maps.append(_logits(head, conv))
     return maps
+
+
+def _small_patches(x, conv):
+    for filters, strides in ((32, 2), (64, 2), (128, 1)):
+        x = conv(x, filters, 4, strides=strides, activation="leaky_relu")
+    return _logits(x, conv)
 
 
 def _logits(x, conv, kernel: int = 1):
