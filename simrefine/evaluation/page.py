@@ -248,7 +248,7 @@ def _beside_photographs(gallery: Gallery) -> str:
     places, rows = evenly(len(gallery.names), BESIDE_FACES), []
     for place, near in zip(places, _nearest(gallery.refined[places], gallery.photographs), strict=True):
         pictures = [("raw", gallery.raw[place]), ("refined", gallery.refined[place])]
-        pictures += [("photograph", gallery.photographs[k]) for k in near]
+        pictures += [("photo", gallery.photographs[k]) for k in near]
         items = "".join(
             f'<li><img width="{width}" height="{height}" alt="{text(gallery.names[place])}, {what}" '
             f'src="{_data_uri(image)}"><span class="quiet">{what}</span></li>'

@@ -18,7 +18,7 @@ def real(kid, auc, sharpness=(1.5, 1.4, 1.1)):
     def distances(place):
         bounds = {"low": auc[place] - 0.03, "high": auc[place] + 0.03}
         gap = {"sharpness_ratio": sharpness[place]}
-        return {"kid": {"mean": kid[place]}, "auc": {"auc": auc[place]} | bounds, "gap": gap}
+        return {"kid": {"mean": kid[place], "std": 2.0}, "auc": {"auc": auc[place]} | bounds, "gap": gap}
 
     return {name: distances(place) for place, name in enumerate(("raw", "recoloured", "refined"))}
 
@@ -45,7 +45,9 @@ MOVED = HOLD | {"percent_p95": 5.0}
         ({"usefulness": useful(8.0, 7.0), "labels": MOVED}, False),
         ({"usefulness": useful(8.0, 7.0), "realism": real((50, 60, 60), (0.9, 0.95, 0.95))}, True),
         ({"realism": real((100, 90, 50), (0.95, 0.94, 0.8)), "labels": HOLD}, True),
-        ({"realism": real((100, 90, 50), (0.95, 0.94, 0.93)), "labels": HOLD}, None),
+        ({"realism": real((100, 90, 50), (0.95, 0.94, 0.93)), "labels": HOLD}, True),
+        ({"realism": real((100, 90, 50), (0.95, 0.94, 0.98)), "labels": HOLD}, None),  # nearer, and easier to tell
+        ({"realism": real((10, 9, 7), (0.95, 0.94, 0.8)), "labels": HOLD}, False),  # within the spread
         ({"realism": real((100, 110, 120), (0.95, 0.95, 0.96)), "labels": HOLD}, False),
         ({"realism": real((100, 50, 50), (0.95, 0.8, 0.8)), "labels": HOLD}, False),  # all of it is colour
         ({"realism": real((100, 90, 50), (0.95, 0.94, 0.8)), "labels": MOVED}, False),
