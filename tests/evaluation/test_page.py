@@ -312,7 +312,7 @@ def test_refined_faces_stand_beside_the_photographs_that_are_most_like_them(rend
     faces = np.full((2, 16, 16, 3), 90, np.uint8)
     photographs = np.stack([np.full((16, 16, 3), level, np.uint8) for level in (10, 95, 200, 88)])
     page = render({}, Gallery(["a.png", "b.png"], faces, faces, photographs=photographs))
-    shown = [image for image in page.all("img") if image["alt"] == "a.png, photograph"]
+    shown = [image for image in page.all("img") if image["alt"] == "a.png, photo"]
     levels = [decode_picture(base64.b64decode(image["src"].split(",")[1])).pixels[0, 0, 0] for image in shown]
     assert levels == [88, 95]
 
