@@ -4,7 +4,7 @@ known, and in its room. One of two dressers serves training and `refine` alike.
 In go faces; out come the same faces dressed, with the soft labels of their parts where there are any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple, Protocol
 
@@ -34,8 +34,6 @@ from simrefine.data.scenes import (
     place,
     place_in,
     read_scenes,
-    usual_light,
-    weigh_light,
 )
 from simrefine.data.styles import draw_styles, move_styles, own_generator, read_styles, restyle, restyle_alone
 from simrefine.data.windows import Window, resize_from
@@ -68,9 +66,9 @@ class Dresser(Protocol):
         """Any faces, float32 [n, h, w, c] in [-1, 1]. Each draws from its own pixels and `seed`: whatever comes with
         it, and in whichever order, it is dressed alike."""
 
-    def look(self, image: np.ndarray, seed: int, pixels: int) -> Look:
-        """The same of one face, uint8 [1, h, w, c], so large that its windows are dressed one by one; about `pixels` px
-        are worked on at a time."""
+    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window]) -> Look:
+        """The same of one face, uint8 [1, h, w, c], so large that it is looked at in windows, which cover it once, and
+        is dressed window by window."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is published of it, by name; no pixel of a photograph is among it."""
@@ -95,7 +93,7 @@ class PictureStyles:
     def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
         return Dressed(restyle_alone(pictures, self.styles, self._candidates, seed), None)
 
-    def look(self, image: np.ndarray, seed: int, pixels: int) -> Look:
+    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window]) -> Look:
         if not self._candidates:
             return lambda window: to_signed(window.of(image))
         own = read_styles(image)
@@ -139,32 +137,25 @@ class PartLooks:
         draws = [own_generator(image, seed).random(self._candidates) for image in images]
         return self._dress(pictures, as_shares(self._parse(images), *images.shape[1:3]), np.array(draws))
 
-    def look(self, image: np.ndarray, seed: int, pixels: int) -> Look:
-        height, width = image.shape[1:3]
-        maps, everywhere = self._parse(image), [*Window(0, height, 0, width).bands(pixels)]
+    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window]) -> Look:
+        size, maps = image.shape[1:3], self._parse(image)
 
         def soft(window: Window) -> np.ndarray:
-            return shares_in(maps, height, width, window)
+            return shares_in(maps, *size, window)
 
-        moments = (read_moments(to_signed(band.of(image)), soft(band)) for band in everywhere)
+        moments = (read_moments(to_signed(window.of(image)), soft(window)) for window in everywhere)
         statistics = statistics_of(reduce(Moments.__add__, moments))
-        heads = ((band, persons(soft(band), 0)[0, ..., None].astype(np.float32)) for band in everywhere)
-        outlined = resize_from(heads, (height, width), (OUTLINE, OUTLINE)).reshape(1, -1)
+        heads = ((window, persons(soft(window), 0)[..., None].astype(np.float32)) for window in everywhere)
+        outlined = resize_from(heads, size, (OUTLINE, OUTLINE)).reshape(1, -1)
         draws = own_generator(image[0], seed).random((1, self._candidates))
         chosen = choose(*statistics[:2], outlined, self.bank, draws)
 
         def recoloured(window: Window) -> np.ndarray:
-            bands = (
-                recolour(to_signed(band.of(image)), soft(band), statistics, self.bank.take(chosen))
-                for band in window.bands(pixels)
-            )
-            return np.concatenate([*bands], axis=1)
+            return recolour(to_signed(window.of(image)), soft(window), statistics, self.bank.take(chosen))
 
         if not self.has_scenes:
             return recoloured
-        usual = usual_light(*sum(weigh_light(recoloured(band), soft(band)) for band in everywhere))
-        scenes = self.scenes.take(chosen)
-        return lambda window: place_in(window, height, width, recoloured, soft, scenes, usual).astype(np.float32)
+        return place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
 
     def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
         statistics = part_statistics(pictures, soft)

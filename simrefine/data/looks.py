@@ -142,20 +142,20 @@ def recolour(
     missing[:, SKIN] = False
     maps = np.where(missing[..., None, None], light_map[:, None, None, None] * np.eye(channels), maps)
     shifts = np.where(missing[..., None], light_shift[:, None, None], shifts)
-    pixels, weights = pictures.reshape(n, -1, channels), soft.reshape(n, -1, len(PARTS))
+    # Channels first: values are held to bounds by channel several times faster where a channel's lie side by side.
+    pixels, weights = (np.moveaxis(each, -1, 1).reshape(n, each.shape[-1], -1) for each in (pictures, soft))
     moved = np.zeros_like(pixels)
     for part in range(len(PARTS)):
-        if not weights[..., part].any():  # as of most parts in a window of a large picture
+        if not weights[:, part].any():  # as of most parts in a window of a large picture
             continue
         spread = (SKIN_RANGE if part == SKIN else RANGE) * np.sqrt(
             np.diagonal(covariances[:, part], axis1=-2, axis2=-1)
         )
-        low, high = ((means[:, part] + sign * spread)[:, None].astype(np.float32) for sign in (-1, 1))
-        mapped = np.clip(pixels, low, high) @ maps[:, part].astype(np.float32) + shifts[:, None, part].astype(
-            np.float32
-        )
-        moved += weights[..., part, None] * mapped
-    return np.clip(moved, -1, 1).reshape(pictures.shape).astype(np.float32)
+        low, high = ((means[:, part] + sign * spread)[..., None].astype(np.float32) for sign in (-1, 1))
+        transform, shift = (each.astype(np.float32) for each in (maps[:, part], shifts[:, part, :, None]))
+        moved += weights[:, part, None] * (transform @ np.clip(pixels, low, high) + shift)  # the maps are symmetric
+    moved = np.clip(moved, -1, 1).astype(np.float32).swapaxes(1, 2)
+    return np.ascontiguousarray(moved).reshape(pictures.shape)
 
 
 def without_lips(soft: np.ndarray) -> np.ndarray:

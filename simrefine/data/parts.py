@@ -86,7 +86,7 @@ def as_shares(soft: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def shares_in(soft: np.ndarray, height: int, width: int, window: Window) -> np.ndarray:
     """A window of `as_shares`: float32 [n, rows, columns, parts]."""
-    return np.stack([resize_into(maps, height, width, window, _soft_line) for maps in soft.astype(np.float32) / 255.0])
+    return resize_into(soft.astype(np.float32) / 255.0, height, width, window, _soft_line)
 
 
 def _soft_line(unit: np.ndarray, to: int) -> np.ndarray:

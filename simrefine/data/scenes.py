@@ -4,7 +4,8 @@ In go photographs and faces with their soft part labels (data/parts.py); out com
 No pixel of a head moves, so labels stay valid.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -13,7 +14,7 @@ import numpy as np
 from simrefine.catalogue import PARTS
 from simrefine.data.images import to_signed
 from simrefine.data.parts import as_shares
-from simrefine.data.windows import Window, resize_into
+from simrefine.data.windows import Window, resize_from, resize_into
 
 BACKGROUND, CLOTHES = PARTS.index("background"), PARTS.index("clothes")
 PERSON = 0.3  # share of a pixel from which on it shows the photograph's person
@@ -21,10 +22,10 @@ DILATION = 5 / 64  # by which the person is taken larger before it is filled, in
 FADE = 1.5 / 64  # standard deviation of the passage from a photograph to what is made up, in shares of the side
 SEAM = 0.5 / 64  # standard deviation of the seam's width, in shares of the side
 MIXED = 1 / 96  # how far inside an outline a pixel may still have what is outside in it, in shares of the side
+COARSE = 2  # px that this is at the size at which the colour of a head is blurred; more is only slower
 SOLID = 0.97  # share of a pixel from which on it shows one thing alone, and has no other colour in it
 LENS = 0.5  # px, standard deviation by which an outline is soft in a photograph of any size
 LENS_REACH = 3  # px, more than how far that goes
-BAND_PIXELS = 2**17  # of soft labels at a time, where windows of large pictures are made
 OUTLINE = 16  # px, side of the outlines that are held against each other
 
 
@@ -86,58 +87,65 @@ def place(pictures: np.ndarray, soft: np.ndarray, scenes: Scenes) -> np.ndarray:
     They wear the photograph's clothes where they are clothed. What the photograph does not show of these, as at a neck
     that its own person hid, has their colour and the shading of the rendered ones."""
     height, width = pictures.shape[1:3]
-    own = _unmixed(pictures, head(soft), height)
-    view = _see(scenes, height, width, Window(0, height, 0, width))
-    return _compose(pictures, own, soft, view, height, usual_light(*weigh_light(pictures, soft)))
+    whole = Window(0, height, 0, width)
+    parts = (partial(Window.of, pictures=each) for each in (pictures, soft))
+    return place_in(height, width, *parts, scenes, [whole])(whole)
 
 
 def place_in(
-    window: Window,
     height: int,
     width: int,
     pictures: Callable[[Window], np.ndarray],
     soft: Callable[[Window], np.ndarray],
     scenes: Scenes,
-    usual: np.ndarray,
-) -> np.ndarray:
-    """A window of what `place` makes of pictures so large that they are had by windows.
+    everywhere: Sequence[Window],
+) -> Callable[[Window], np.ndarray]:
+    """The same of pictures so large that they are had by windows: a function that gives the window that is wanted.
 
     Args:
-        window: the one that is wanted.
         height, width: of the pictures, px.
         pictures, soft: a window of them, and of their soft labels, see `place`.
         scenes: see `place`.
-        usual: see `usual_light`.
+        everywhere: windows that cover the pictures once.
     """
-    seen = window.grown(LENS_REACH, height, width)
-    before, labels = pictures(seen), soft(seen)
-    own, heads = before, head(labels)
+    inner = partial(_inner_heads, height, width, soft)
+    weighed = ((window, _weigh(pictures(window), soft(window), inner(window))) for window in everywhere)
+    coarse = max(1, _mixed_reach(height) // COARSE)
+    means = resize_from(weighed, (height, width), (height // coarse, max(1, width // coarse)))
+    near = _heads_near(means[..., :-2], (_mixed_reach(height) + 0.5) / coarse)
+    light, clothed = np.split(means[..., -2:].mean(axis=(1, 2), keepdims=True), 2, axis=-1)
+    usual = light / np.maximum(clothed, 1e-9)  # the mean light of the clothes
+
+    def placed(window: Window) -> np.ndarray:
+        seen = window.grown(LENS_REACH, height, width)
+        before, labels = pictures(seen), soft(seen)
+        # The head's own colour where a pixel is partly head, so that no rim of the old background comes along.
+        own = np.where(inner(seen) > SOLID, before, resize_into(near, height, width, seen))
+        view = _see(scenes, height, width, seen)
+        return window.within(seen).of(_compose(before, own, labels, view, height, usual))
+
+    return placed
+
+
+def _inner_heads(height: int, width: int, soft: Callable[[Window], np.ndarray], window: Window) -> np.ndarray:
+    """[n, rows, columns, 1]: how much head a pixel has at the least, it or one that is near enough to be mixed with."""
     reach = _mixed_reach(height)
-    # The head's own colour is asked for only where an outline is: not in a window of room, nor within the head.
-    if _cut(heads, height).any() and not (_heads_in(seen.grown(reach, height, width), soft) > SOLID).all():
-        wide = seen.grown(reach + _blur_reach(reach + 0.5), height, width)
-        own = seen.within(wide).of(_unmixed(pictures(wide), _heads_in(wide, soft), height))
-    view = _see(scenes, height, width, seen)
-    return window.within(seen).of(_compose(before, own, labels, view, height, usual))
+    wide = window.grown(reach, height, width)
+    return window.within(wide).of(np.stack([_eroded(share, reach) for share in head(soft(wide))[..., 0]])[..., None])
 
 
-def _heads_in(window: Window, soft: Callable[[Window], np.ndarray]) -> np.ndarray:
-    """`head` in a window, by bands: soft labels take eight times its memory."""
-    return np.concatenate([head(soft(band)) for band in window.bands(BAND_PIXELS)], axis=1)
+def _weigh(pictures: np.ndarray, soft: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Whose means are wanted, [n, h, w, c + 3]: pixels weighted by how surely they are head, that weight, and the same
+    of the light of clothes."""
+    sure, own = inner**4 + 1e-4, soft[..., CLOTHES, None]
+    return np.concatenate([pictures * sure, sure, pictures.mean(axis=-1, keepdims=True) * own, own], axis=-1)
 
 
-def weigh_light(pictures: np.ndarray, soft: np.ndarray) -> np.ndarray:
-    """Of the clothes in pictures, or in a window of them, float32 [n, h, w, c], with soft labels, float32 [n, h, w,
-    parts], the light and the weight: [2, n, 1, 1, 1]; those of two halves of a picture add up to those of the
-    picture."""
-    own = soft[..., CLOTHES, None]
-    light = own * pictures.mean(axis=-1, keepdims=True)
-    return np.stack([each.sum(axis=(1, 2), keepdims=True) for each in (light, own)])
-
-
-def usual_light(light: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The mean light of the clothes in whole pictures, [n, 1, 1, 1], from what `weigh_light` found."""
-    return light / np.maximum(weight, 1e-6)
+def _heads_near(weighed: np.ndarray, deviation: float) -> np.ndarray:
+    """The weighted mean over a normal window of this standard deviation, px: pixels and weight [n, h, w, c + 1] to [n,
+    h, w, c]."""
+    blurred = np.stack([cv2.GaussianBlur(one, (0, 0), deviation) for one in weighed])
+    return blurred[..., :-1] / blurred[..., -1:]
 
 
 class _View(NamedTuple):
@@ -151,9 +159,7 @@ class _View(NamedTuple):
 
 def _see(scenes: Scenes, height: int, width: int, window: Window) -> _View:
     """A window of n scenes that are resized to `height` x `width` px."""
-    rooms, clothes, worn = (
-        np.stack([resize_into(one, height, width, window) for one in values.astype(np.float32)]) for values in scenes
-    )
+    rooms, clothes, worn = (resize_into(values, height, width, window) for values in scenes)
     clothed = scenes.worn.any(axis=(1, 2, 3), keepdims=True)
     return _View(to_signed(np.clip(rooms, 0, 255)), to_signed(np.clip(clothes, 0, 255)), worn, clothed)
 
@@ -171,7 +177,7 @@ def _compose(
     Args:
         pictures, persons, soft: float32 [n, rows, columns, ...], the window that `view` has of the scenes.
         height: of the whole pictures, px.
-        usual: see `usual_light`.
+        usual: the mean light of the clothes in whole pictures, [n, 1, 1, 1].
     """
     heads, own = head(soft), soft[..., CLOTHES, None]
     light = pictures.mean(axis=-1, keepdims=True)
@@ -227,27 +233,6 @@ def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray, height: int)
 
 def _cut(share: np.ndarray, height: int) -> np.ndarray:
     return np.clip((share - 0.5) * (1 + height / 64) + 0.5, 0, 1)
-
-
-def _unmixed(pictures: np.ndarray, heads: np.ndarray, height: int) -> np.ndarray:
-    """Pictures [n, h, w, c] that have, where a pixel is partly head, the head's own colour from where it is wholly
-    head, so that no rim of the old background comes along; `height` is that of the whole pictures, px."""
-    reach = _mixed_reach(height)
-    inner = np.stack([_eroded(share, reach) for share in heads[..., 0]])[..., None]
-    own = [_mean_near(*pair, reach + 0.5) for pair in zip(pictures, inner**4 + 1e-4, strict=True)]
-    return np.where(inner > SOLID, pictures, np.stack(own))
-
-
-def _mean_near(picture: np.ndarray, weight: np.ndarray, reach: float) -> np.ndarray:
-    """The weighted mean over a normal window of standard deviation `reach` px: picture [h, w, c], weight [h, w, 1]."""
-    size = (2 * _blur_reach(reach) + 1,) * 2
-    blurred = cv2.GaussianBlur(picture * weight, size, reach).reshape(picture.shape)
-    return blurred / cv2.GaussianBlur(weight, size, reach).reshape(weight.shape)
-
-
-def _blur_reach(deviation: float) -> int:
-    """How far a normal window reaches, px: what OpenCV takes for floats."""
-    return (round(8 * deviation + 1) | 1) // 2
 
 
 def _mixed_reach(height: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from simrefine.data.images import GRAY_LEVELS, as_signed, to_signed, to_uint8
-from simrefine.data.windows import Window
+from simrefine.data.windows import windows_of
 from simrefine.randomness import generator
 
 # Standard deviation of the window through which colours are read, in shares of the side. A blue sky or a red curtain
@@ -21,7 +21,7 @@ from simrefine.randomness import generator
 WINDOW = 0.2
 # Variance of rounding to whole gray levels, in units of [-1, 1]: a flat picture has no less.
 ROUNDING = 1 / 12 / GRAY_LEVELS**2
-BAND_PIXELS = 2**18  # at a time in float64, of a picture whose colours are read
+WINDOW_PIXELS = 2**18  # at a time in float64, of a picture whose colours are read
 
 
 def read_styles(pictures: np.ndarray) -> np.ndarray:
@@ -31,14 +31,14 @@ def read_styles(pictures: np.ndarray) -> np.ndarray:
     height, width = pictures.shape[1:3]
     down, across = _window(height), _window(width)
 
-    def bands():
-        """Weights [pixels, 1] and pixels [n, pixels, c], in float64, of as many rows as fit."""
-        for band in Window(0, height, 0, width).bands(BAND_PIXELS):
-            pixels = as_signed(band.of(pictures)).reshape(len(pictures), -1, pictures.shape[-1]).astype(np.float64)
-            yield np.outer(down[band.top : band.bottom], across).reshape(-1, 1), pixels
+    def pieces():
+        """Weights [pixels, 1] and pixels [n, pixels, c], in float64."""
+        for window in windows_of(WINDOW_PIXELS, height, width):
+            pixels = as_signed(window.of(pictures)).reshape(len(pictures), -1, pictures.shape[-1]).astype(np.float64)
+            yield np.outer(down[window.top : window.bottom], across[window.left : window.right]).reshape(-1, 1), pixels
 
-    means = sum((weights * pixels).sum(axis=1, keepdims=True) for weights, pixels in bands())
-    covariances = sum((weights * (pixels - means)).transpose(0, 2, 1) @ (pixels - means) for weights, pixels in bands())
+    means = sum((weights * pixels).sum(axis=1, keepdims=True) for weights, pixels in pieces())
+    covariances = sum((weights * (pixels - means)).swapaxes(1, 2) @ (pixels - means) for weights, pixels in pieces())
     return np.concatenate([means, _power(covariances, 0.5, floor=ROUNDING)], axis=1)
 
 

@@ -6,13 +6,14 @@ weights are had by letting it resize the unit matrix.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 
 from simrefine.data.images import resize
 
-Line = Callable[[np.ndarray, int], np.ndarray]  # resizes the columns of float32 [n, w, 1] to [m, w, 1]
+Line = Callable[[np.ndarray, int], np.ndarray]  # resizes the columns of float32 [h, w, 1] to [m, w, 1]
 CHUNK = 256  # columns of a unit matrix at a time, which would be as large as the picture
 
 
@@ -50,18 +51,17 @@ class Window(NamedTuple):
         top, left = outer.top, outer.left
         return Window(self.top - top, self.bottom - top, self.left - left, self.right - left)
 
-    def bands(self, pixels: int) -> Iterator["Window"]:
-        """Bands of whole rows that cover it, each of at most `pixels` px, or of one row."""
-        rows = max(1, pixels // self.width)
-        for top in range(self.top, self.bottom, rows):
-            yield Window(top, min(top + rows, self.bottom), self.left, self.right)
-
 
 def windows(height: int, width: int, side: int) -> Iterator[Window]:
     """Squares of `side` px, smaller at the right and below, that cover a picture once."""
     for top in range(0, height, side):
         for left in range(0, width, side):
             yield Window(top, min(top + side, height), left, min(left + side, width))
+
+
+def windows_of(pixels: int, height: int, width: int) -> list[Window]:
+    """The same, each of at most `pixels` px."""
+    return [*windows(height, width, max(1, isqrt(pixels)))]
 
 
 def put_together(parts: Iterable[tuple[Window, np.ndarray]], whole: np.ndarray) -> np.ndarray:
@@ -72,40 +72,48 @@ def put_together(parts: Iterable[tuple[Window, np.ndarray]], whole: np.ndarray) 
 
 
 def resize_into(pixels: np.ndarray, height: int, width: int, window: Window, line: Line | None = None) -> np.ndarray:
-    """The window of pixels resized as a whole: float [h, w, c] to float32 [rows, columns, c].
+    """A window of pictures that are resized: [n, h, w, c] of any numbers to float32 [n, rows, columns, c].
 
     Args:
-        pixels: all of them.
+        pixels: of the whole pictures.
         height, width: what they are resized to, px.
         window: what is wanted of that.
         line: how lines are resized; None = as `images.resize` does it.
     """
-    if pixels.shape[:2] == (height, width):
-        return window.of(pixels[None])[0].astype(np.float32, copy=False)
-    line = line or _line(pixels.shape[:2], (height, width))
-    down = _weights(len(pixels), height, line)[window.top : window.bottom]
-    across = _weights(pixels.shape[1], width, line)[window.left : window.right]
+    size = pixels.shape[1:3]
+    if size == (height, width):
+        return window.of(pixels).astype(np.float32, copy=False)
+    line = line or _line(size, (height, width))
+    down = _weights(size[0], height, line)[window.top : window.bottom]
+    across = _weights(size[1], width, line)[window.left : window.right]
     rows, columns = (_used(weights) for weights in (down, across))
-    return _apply(down[:, rows], pixels[rows, columns].astype(np.float32, copy=False), across[:, columns])
+    return _apply(down[:, rows], pixels[:, rows, columns].astype(np.float32, copy=False), across[:, columns])
 
 
 def resize_from(parts: Iterable[tuple[Window, np.ndarray]], size: tuple[int, int], to: tuple[int, int]) -> np.ndarray:
-    """`images.resize` of a picture that comes in pieces.
+    """`images.resize` of pictures that come in pieces.
 
     Args:
-        parts: windows that cover the picture once, and the picture there, float32 [rows, columns, c].
-        size: height and width of the picture, px.
+        parts: windows that cover the pictures once, and the pictures there, float32 [n, rows, columns, c].
+        size: height and width of the pictures, px.
         to: those that are wanted.
 
     Returns:
-        float32 [*to, c].
+        float32 [n, *to, c].
     """
     line = _line(size, to)
     down, across = (_weights(*lengths, line) for lengths in zip(size, to, strict=True))
-    return sum(
-        _apply(down[:, window.top : window.bottom], part, across[:, window.left : window.right])
-        for window, part in parts
-    )
+    whole = None
+    for window, part in parts:
+        if whole is None:
+            whole = np.zeros((len(part), *to, part.shape[-1]), np.float32)
+        if size == to:
+            window.of(whole)[...] = part
+            continue
+        down_here, across_here = down[:, window.top : window.bottom], across[:, window.left : window.right]
+        rows, columns = _used(down_here.T), _used(across_here.T)
+        whole[:, rows, columns] += _apply(down_here[rows], part, across_here[columns])
+    return whole
 
 
 def _line(size: tuple[int, int], to: tuple[int, int]) -> Line:
@@ -121,12 +129,12 @@ def _shrunk(pixels: np.ndarray, to: int) -> np.ndarray:
 
 
 def _apply(down: np.ndarray, pixels: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Rows of weights [rows, h] and columns of weights [columns, w] on pixels [h, w, c]: [rows, columns, c]."""
-    height, width, channels = pixels.shape
+    """Rows of weights [rows, h] and columns of weights [columns, w] on pixels [n, h, w, c]: [n, rows, columns, c]."""
+    n, height, width, channels = pixels.shape
     # The fewer rows first: what is in between is then no larger than it has to be.
     if len(down) <= height:
-        return across @ (down @ pixels.reshape(height, -1)).reshape(len(down), width, channels)
-    return (down @ (across @ pixels).reshape(height, -1)).reshape(len(down), len(across), channels)
+        return across @ (down @ pixels.reshape(n, height, -1)).reshape(n, len(down), width, channels)
+    return (down @ (across @ pixels).reshape(n, height, -1)).reshape(n, len(down), len(across), channels)
 
 
 def _used(weights: np.ndarray) -> slice:

@@ -3,17 +3,17 @@
 import copy
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
-from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
 from simrefine import backend
 from simrefine.catalogue import REFINERS
+from simrefine.data.dressing import Look
 from simrefine.data.images import resize, to_signed, to_uint8
-from simrefine.data.windows import put_together, resize_from, resize_into, windows
+from simrefine.data.windows import Window, put_together, resize_from, resize_into, windows_of
 from simrefine.errors import UserError
 from simrefine.memory import LEAST, working_bytes
 from simrefine.methods.state import build_from
@@ -193,30 +193,27 @@ class Refiner:
 
     def _refine_in_windows(self, picture: np.ndarray, pixels: int) -> np.ndarray:
         """As `_refine_whole`, of one picture, uint8 [1, h, w, c], some `pixels` px at a time."""
-        height, width = picture.shape[1:3]
-        look = self.dresser.look(picture, self._seed, pixels)
-        everywhere = windows(height, width, max(1, isqrt(pixels)))
+        size = picture.shape[1:3]
+        everywhere, sides = windows_of(pixels, *size), self._worked(*size)
+        look = self.dresser.look(picture, self._seed, everywhere)
+
+        def tiles(dressed: Look) -> Iterator[tuple[Window, np.ndarray]]:
+            return in_tiles(self._refine_padded, dressed, sides, pixels, self._overlap(), self._stride)
+
         if self._dressed_only:
-            return put_together(((window, to_uint8(look(window))) for window in everywhere), np.empty_like(picture))
-        sides = self._worked(height, width)
-        if sides == (height, width):
-            refined = in_tiles(self._refine_padded, look, sides, pixels, self._overlap(), self._stride)
-            return put_together(((window, to_uint8(part)) for window, part in refined), np.empty_like(picture))
-        everywhere = [*everywhere]
-        scaled = resize_from(((window, look(window)[0]) for window in everywhere), (height, width), sides)[None]
-        refined = in_tiles(
-            self._refine_padded, lambda window: window.of(scaled), sides, pixels, self._overlap(), self._stride
-        )
-        change = put_together(refined, np.empty_like(scaled)) - scaled
-        changed = (
-            (window, to_uint8(look(window) + resize_into(change[0], height, width, window))) for window in everywhere
-        )
-        return put_together(changed, np.empty_like(picture))
+            parts = ((window, look(window)) for window in everywhere)
+        elif sides == size:
+            parts = tiles(look)
+        else:
+            scaled = resize_from(((window, look(window)) for window in everywhere), size, sides)
+            change = put_together(tiles(lambda window: window.of(scaled)), np.empty_like(scaled)) - scaled
+            parts = ((window, look(window) + resize_into(change, *size, window)) for window in everywhere)
+        return put_together(((window, to_uint8(part)) for window, part in parts), np.empty_like(picture))
 
     def _dress_in_windows(self, picture: np.ndarray, pixels: int) -> np.ndarray:
-        look = self.dresser.look(picture, self._seed, pixels)
-        dressed = ((window, look(window)) for window in windows(*picture.shape[1:3], max(1, isqrt(pixels))))
-        return put_together(dressed, np.empty(picture.shape, np.float32))
+        everywhere = windows_of(pixels, *picture.shape[1:3])
+        look = self.dresser.look(picture, self._seed, everywhere)
+        return put_together(((window, look(window)) for window in everywhere), np.empty(picture.shape, np.float32))
 
     def _refine_padded(self, styled: np.ndarray) -> np.ndarray:
         """float32 [n, h, w, channels] to the same; the network gets sides that are multiples of its stride."""

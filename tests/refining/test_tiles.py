@@ -12,11 +12,10 @@ from tiny import draw_face, tiny_config
 
 from simrefine import memory
 from simrefine.catalogue import REFINERS
-from simrefine.data import scenes as scenes_module
 from simrefine.data import styles as styles_module
 from simrefine.data.dressing import PartLooks, read_looks
 from simrefine.data.images import GRAY_LEVELS, resize, to_signed
-from simrefine.data.windows import Window, put_together, resize_from, resize_into, windows
+from simrefine.data.windows import put_together, resize_from, resize_into, windows, windows_of
 from simrefine.models.networks import reach
 from simrefine.refining import refiner as refiner_module
 from simrefine.refining.refiner import OWN, TRAINING, load
@@ -34,8 +33,7 @@ def tiles(monkeypatch):
     least = 2 * refiner_module.PIXEL_BYTES * TILE**2
     monkeypatch.setattr(memory, "LEAST", least)
     monkeypatch.setattr(refiner_module, "LEAST", least)
-    monkeypatch.setattr(styles_module, "BAND_PIXELS", 10_000)
-    monkeypatch.setattr(scenes_module, "BAND_PIXELS", 10_000)
+    monkeypatch.setattr(styles_module, "WINDOW_PIXELS", 10_000)
     made, in_tiles = [], refiner_module.in_tiles
 
     def counting(*arguments):
@@ -95,8 +93,8 @@ def test_windows_of_a_face_dressed_by_parts_are_those_of_the_whole_face(tmp_path
     picture = resize(portrait(seed=100)[0], 430, 380)[None]
     dresser = part_looks(scenes)
     wanted = dresser.dress_alone(to_signed(picture), seed=0).pictures
-    look = dresser.look(picture, 0, 3000)
-    dressed = put_together(((each, look(each)) for each in windows(430, 380, 55)), np.empty_like(wanted))
+    look = dresser.look(picture, 0, windows_of(3000, 430, 380))
+    dressed = put_together(((each, look(each)) for each in windows(430, 380, 61)), np.empty_like(wanted))
     assert np.abs(wanted - to_signed(picture)).mean() > 0.05, "else it could not tell"
     np.testing.assert_allclose(dressed, wanted, atol=0.1 / GRAY_LEVELS)
     run = write_random_refiner(tmp_path)
@@ -120,16 +118,16 @@ def test_what_lies_beyond_a_networks_reach_has_no_part_in_a_pixel_and_what_lies_
     ("size", "to"), [((16, 20), (300, 377)), ((300, 377), (16, 20)), ((7, 9), (8, 10)), ((64, 64), (64, 64))]
 )
 def test_windows_are_resized_as_the_whole_picture_is(size, to):
-    picture = np.random.default_rng(0).normal(size=(*size, 3)).astype(np.float32)
-    wanted = resize(picture, *to)
-    parts = ((each, resize_into(picture, *to, each)[None]) for each in windows(*to, 37))
-    np.testing.assert_allclose(put_together(parts, np.empty_like(wanted)[None])[0], wanted, atol=1e-5)
-    pieces = ((each, each.of(picture[None])[0]) for each in windows(*size, 37))
+    pictures = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    wanted = np.stack([resize(picture, *to) for picture in pictures])
+    parts = ((each, resize_into(pictures, *to, each)) for each in windows(*to, 37))
+    np.testing.assert_allclose(put_together(parts, np.empty_like(wanted)), wanted, atol=1e-5)
+    pieces = ((each, each.of(pictures)) for each in windows(*size, 37))
     np.testing.assert_allclose(resize_from(pieces, size, to), wanted, atol=1e-5)
 
 
-def test_windows_and_bands_cover_a_picture_once():
-    for cover in (windows(50, 33, 16), Window(0, 50, 0, 33).bands(100), Window(0, 50, 0, 33).bands(1)):
+def test_windows_cover_a_picture_once():
+    for cover in (windows(50, 33, 16), windows_of(100, 50, 33), windows_of(0, 50, 33)):
         counts = np.zeros((1, 50, 33), int)
         for window in cover:
             window.of(counts)[...] += 1
@@ -143,15 +141,16 @@ sys.path.insert(0, sys.argv[1])
 from portraits import portrait
 from simrefine.data.dressing import PartLooks, read_looks
 from simrefine.data.images import resize
-from simrefine.data.windows import windows
+from simrefine.data.windows import windows_of
 
 image, soft = portrait()
 parse = lambda images: np.repeat(soft[None], len(images), axis=0)
 dresser = PartLooks(*read_looks(image[None], parse, True)[:1], 1, parse, read_looks(image[None], parse, True)[1])
 picture = resize(image, 1600, 1500)[None]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-look = dresser.look(picture, 0, 100_000)
-for window in windows(1600, 1500, 316):
+everywhere = windows_of(100_000, 1600, 1500)
+look = dresser.look(picture, 0, everywhere)
+for window in everywhere:
     look(window)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
