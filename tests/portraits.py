@@ -3,6 +3,7 @@
 import numpy as np
 
 from simrefine.catalogue import PARTS
+from simrefine.data.dressing import PartLooks, read_looks
 
 SIZE = 32  # px
 SKIN, HAIR, EYES, CLOTHES = (PARTS.index(part) for part in ("skin", "hair", "eyes", "clothes"))
@@ -20,3 +21,21 @@ def portrait(skin=(200, 150, 120), hair=(60, 40, 20), room=(90, 110, 130), cloth
     for label, colour in colours.items():
         picture[labels == label] += colour
     return np.clip(picture, 0, 255).astype(np.uint8), (255 * np.eye(len(PARTS))[labels]).astype(np.uint8)
+
+
+SKINS = [(200, 150, 120), (190, 140, 110), (120, 80, 60), (230, 190, 160)]
+
+
+def parse(images: np.ndarray) -> np.ndarray:
+    """A parser for the portraits which all have one outline."""
+    return np.repeat(portrait()[1][None], len(images), axis=0)
+
+
+def photographs(count: int = 12) -> np.ndarray:
+    rooms = np.random.default_rng(0).integers(40, 220, (count, 3))
+    return np.stack([portrait(skin=SKINS[k % 4], room=rooms[k], seed=k)[0] for k in range(count)])
+
+
+def part_looks(scenes: bool = True, parts: np.ndarray | None = None) -> PartLooks:
+    bank, rooms = read_looks(photographs(), parse, scenes)
+    return PartLooks(bank, 2, parse, rooms, parts)

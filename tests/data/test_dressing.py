@@ -1,34 +1,22 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-from portraits import SIZE, portrait
+from portraits import SIZE, SKINS, parse, part_looks, photographs, portrait
 
 from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
-from simrefine.data.dressing import PartLooks, PictureStyles, read_dresser, read_looks
-from simrefine.data.images import to_signed
+from simrefine.data.dressing import PictureStyles, read_dresser, read_looks
+from simrefine.data.images import GRAY_LEVELS, resize, to_signed
 from simrefine.data.styles import read_styles
-
-SKINS = [(200, 150, 120), (190, 140, 110), (120, 80, 60), (230, 190, 160)]
-
-
-def parse(images: np.ndarray) -> np.ndarray:
-    """A parser for the portraits of this file, which all have one outline."""
-    return np.repeat(portrait()[1][None], len(images), axis=0)
-
-
-def photographs(count: int = 12) -> np.ndarray:
-    rooms = np.random.default_rng(0).integers(40, 220, (count, 3))
-    return np.stack([portrait(skin=SKINS[k % 4], room=rooms[k], seed=k)[0] for k in range(count)])
+from simrefine.data.windows import put_together, windows, windows_of
 
 
 def renders(count: int = 3) -> np.ndarray:
     return to_signed(np.stack([portrait(skin=SKINS[k % 4], seed=100 + k)[0] for k in range(count)]))
-
-
-def part_looks(scenes: bool = True, parts: np.ndarray | None = None) -> PartLooks:
-    bank, rooms = read_looks(photographs(), parse, scenes)
-    return PartLooks(bank, 2, parse, rooms, parts)
 
 
 @pytest.mark.parametrize("scenes", [False, True])
@@ -91,3 +79,37 @@ def test_photographs_in_coloured_light_dress_no_one():
 def test_where_no_complexion_is_natural_all_photographs_are_taken():
     blue = np.stack([portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)])
     assert len(read_looks(blue, parse, False)[0].shares) == 5
+
+
+@pytest.mark.parametrize("scenes", [False, True])
+def test_windows_of_a_face_are_dressed_as_the_whole_face_is(scenes):
+    face, dresser = resize(portrait(seed=100)[0], 430, 380)[None], part_looks(scenes)
+    wanted = dresser.dress_alone(to_signed(face), seed=0).pictures
+    look = dresser.look(face, 0, windows_of(3000, 430, 380))
+    dressed = put_together(((each, look(each)) for each in windows(430, 380, 61)), np.empty_like(wanted))
+    assert np.abs(wanted - to_signed(face)).mean() > 0.05, "else it could not tell"
+    np.testing.assert_allclose(dressed, wanted, atol=0.1 / GRAY_LEVELS)
+
+
+MEASURED = """
+import resource, sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from portraits import part_looks, portrait
+from simrefine.data.images import resize
+from simrefine.data.windows import windows_of
+
+dresser, picture = part_looks(), resize(portrait()[0], 1600, 1500)[None]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+everywhere = windows_of(100_000, 1600, 1500)
+look = dresser.look(picture, 0, everywhere)
+for window in everywhere:
+    look(window)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_dressing_a_large_picture_takes_the_memory_of_a_window():
+    command = [sys.executable, "-c", MEASURED, str(Path(__file__).parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 250, "MiB; all at once it takes 2,700"

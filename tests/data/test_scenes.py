@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 from portraits import CLOTHES, SIZE, portrait
 
-from simrefine.data.images import to_signed
+from simrefine.data import scenes
+from simrefine.data.images import GRAY_LEVELS, to_signed
 from simrefine.data.scenes import Scenes, carry_on, far_from_head, head, place, read_scenes
 
 
@@ -71,3 +73,13 @@ def test_what_is_held_is_the_room_and_not_the_seam():
     room = far_from_head(soft)[0, ..., 0]
     assert room[16, 0] == 1 and room[16, 16] == 0 and room[16, 10] < 0.2
     assert head(soft)[0, 6, 16, 0] == 1
+
+
+def test_the_colour_of_a_head_beyond_its_outline_is_that_of_the_full_size(monkeypatch):
+    picture, soft = given(portrait(room=(255, 255, 255)))
+    large = [np.stack([cv2.resize(each[0], (800, 800))]) for each in (picture, soft)]
+    room = scene_of(portrait(room=(10, 10, 10), seed=1))
+    coarse = place(*large, room)
+    monkeypatch.setattr(scenes, "COARSE", 100)
+    fine = place(*large, room)
+    assert 0 < np.abs(coarse - fine).mean() < 0.1 / GRAY_LEVELS and np.abs(coarse - fine).max() < 12 / GRAY_LEVELS

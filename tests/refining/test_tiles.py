@@ -1,21 +1,15 @@
 """A picture too large for the memory comes out as it would with memory for all of it, and stops nothing beside it."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from portraits import portrait
+from portraits import part_looks, portrait
 from random_refiner import write_random_refiner
 from tiny import draw_face, tiny_config
 
 from simrefine import memory
 from simrefine.catalogue import REFINERS
 from simrefine.data import styles as styles_module
-from simrefine.data.dressing import PartLooks, read_looks
-from simrefine.data.images import GRAY_LEVELS, resize, to_signed
-from simrefine.data.windows import put_together, resize_from, resize_into, windows, windows_of
+from simrefine.data.images import GRAY_LEVELS, resize
 from simrefine.models.networks import reach
 from simrefine.refining import refiner as refiner_module
 from simrefine.refining.refiner import OWN, TRAINING, load
@@ -75,28 +69,10 @@ def test_at_the_scale_of_the_training_windows_give_what_the_whole_picture_gives(
     assert apart(tiled(picture), whole(picture)) <= 1 and len(tiles) == 1  # 16 x 21 px are no more than one tile
 
 
-def parse(images: np.ndarray) -> np.ndarray:
-    """A parser for the portraits, which all have one outline."""
-    return np.repeat(portrait()[1][None], len(images), axis=0)
-
-
-def part_looks(scenes: bool) -> PartLooks:
-    skins = [(200, 150, 120), (190, 140, 110), (120, 80, 60), (230, 190, 160)]
-    rooms = np.random.default_rng(0).integers(40, 220, (12, 3))
-    photographs = np.stack([portrait(skin=skins[k % 4], room=rooms[k], seed=k)[0] for k in range(12)])
-    bank, found = read_looks(photographs, parse, scenes)
-    return PartLooks(bank, 2, parse, found)
-
-
 @pytest.mark.parametrize("scenes", [False, True])
-def test_windows_of_a_face_dressed_by_parts_are_those_of_the_whole_face(tmp_path, tiles, scenes):
+def test_tiles_of_a_face_dressed_by_parts_are_those_of_the_whole_face(tmp_path, tiles, scenes):
     picture = resize(portrait(seed=100)[0], 430, 380)[None]
     dresser = part_looks(scenes)
-    wanted = dresser.dress_alone(to_signed(picture), seed=0).pictures
-    look = dresser.look(picture, 0, windows_of(3000, 430, 380))
-    dressed = put_together(((each, look(each)) for each in windows(430, 380, 61)), np.empty_like(wanted))
-    assert np.abs(wanted - to_signed(picture)).mean() > 0.05, "else it could not tell"
-    np.testing.assert_allclose(dressed, wanted, atol=0.1 / GRAY_LEVELS)
     run = write_random_refiner(tmp_path)
     for scale in (OWN, TRAINING):
         whole, tiled = (load(run, scale=scale, memory_gib=gib) for gib in (64, 1e-3))
@@ -112,51 +88,3 @@ def test_what_lies_beyond_a_networks_reach_has_no_part_in_a_pixel_and_what_lies_
     # 4 * 8 for its blocks, and on the way up 4 + 2 + 1 for interpolation and again for convolutions.
     assert reach(options, 3) == {"resnet": 5, "unet": 61}[name]
     assert reach(tiny_config(refiner__name=name, refiner__blocks=3, refiner__kernel=3).refiner, 1) > reach(options, 1)
-
-
-@pytest.mark.parametrize(
-    ("size", "to"), [((16, 20), (300, 377)), ((300, 377), (16, 20)), ((7, 9), (8, 10)), ((64, 64), (64, 64))]
-)
-def test_windows_are_resized_as_the_whole_picture_is(size, to):
-    pictures = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-    wanted = np.stack([resize(picture, *to) for picture in pictures])
-    parts = ((each, resize_into(pictures, *to, each)) for each in windows(*to, 37))
-    np.testing.assert_allclose(put_together(parts, np.empty_like(wanted)), wanted, atol=1e-5)
-    pieces = ((each, each.of(pictures)) for each in windows(*size, 37))
-    np.testing.assert_allclose(resize_from(pieces, size, to), wanted, atol=1e-5)
-
-
-def test_windows_cover_a_picture_once():
-    for cover in (windows(50, 33, 16), windows_of(100, 50, 33), windows_of(0, 50, 33)):
-        counts = np.zeros((1, 50, 33), int)
-        for window in cover:
-            window.of(counts)[...] += 1
-        assert (counts == 1).all()
-
-
-MEASURED = """
-import resource, sys
-import numpy as np
-sys.path.insert(0, sys.argv[1])
-from portraits import portrait
-from simrefine.data.dressing import PartLooks, read_looks
-from simrefine.data.images import resize
-from simrefine.data.windows import windows_of
-
-image, soft = portrait()
-parse = lambda images: np.repeat(soft[None], len(images), axis=0)
-dresser = PartLooks(*read_looks(image[None], parse, True)[:1], 1, parse, read_looks(image[None], parse, True)[1])
-picture = resize(image, 1600, 1500)[None]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-everywhere = windows_of(100_000, 1600, 1500)
-look = dresser.look(picture, 0, everywhere)
-for window in everywhere:
-    look(window)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-"""
-
-
-def test_dressing_a_large_picture_takes_the_memory_of_a_window():
-    command = [sys.executable, "-c", MEASURED, str(Path(__file__).parents[1])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 250, "MiB; all at once it takes 2,700"
