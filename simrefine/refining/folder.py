@@ -1,9 +1,9 @@
 """A folder of renders in; a folder with the same tree, names and formats out, refined, with the labels beside it.
 
 Threads read and write while the refiner works on batches of equal size; pictures so large that few of them fit into
-memory come last, one by one. Every output is complete or absent and
-belongs to the refiner named in the manifest, so a rerun does only what is missing; a file that cannot be used is listed
-and left out. Where files belong is in places.py, what happens to one picture in pictures.py.
+memory come last, one by one. Every output is complete or absent and belongs to the refiner named in the manifest, so a
+rerun does only what is missing; a file that cannot be used is listed and left out. Where files belong is in places.py,
+what happens to one picture in pictures.py.
 """
 
 import filecmp
