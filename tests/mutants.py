@@ -154,12 +154,19 @@ MEMORY = [
     Mutant(
         "what colours give is called a help of the refiner",
         "simrefine/evaluation/verdict.py",
-        "after < (1 - SWD_NOISE) * alone",
-        "after < (1 - SWD_NOISE) * before",
+        "nearer = middle - after >",
+        "nearer = before - after >",
         (
             "tests/evaluation/test_realism.py::"
             "test_what_one_change_of_colours_does_is_never_called_a_help_of_the_refiner",
         ),
+    ),
+    Mutant(
+        "what the discriminator looks through is trained along",
+        "simrefine/models/pretrained.py",
+        '"trainable": False',
+        '"trainable": True',
+        ("tests/models/test_networks.py::test_what_the_discriminator_looks_through_never_moves",),
     ),
     Mutant(
         "a room is smeared into a jacket",
