@@ -515,14 +515,14 @@ def demo(context, out, faces_only, clean, seed):
 
 def _show_by_hand(out: Path) -> None:
     """What a user types to do what the demo does, on its faces."""
-    from simrefine.demo import OPTIONS, usual_extent
+    from simrefine.demo import OPTIONS, USUAL
 
     data, run = out / "data", out / "by-hand"
     own = "".join(f" --set {key}={value}" for key, value, _ in OPTIONS)
     click.echo("by hand:")
     tell(
         f"  simrefine train --synthetic {data / 'renders'} --real {data / 'photos'} --run {run} "
-        f"--steps {usual_extent().steps}{own}"
+        f"--steps {USUAL.steps}{own}"
     )
     tell(f"  simrefine refine {data / 'held-out' / 'renders'} --model {run} --out {out / 'mine'}")
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simrefine.backend import resolve_precision
 from simrefine.config import ANNOTATIONS, MASKS, Config
 from simrefine.data.faces import read_faces
 from simrefine.data.images import Picture, encode_picture
@@ -55,7 +54,7 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is made and trained; see `usual_extent`.
+    """How much is made and trained: what two cores that have bfloat16 do in some minutes.
 
     Args:
         faces: rendered faces, and as many in the photo look of other people, to train on.
@@ -68,6 +67,9 @@ class Extent:
     size: int = 64  # px
     steps: int = 500
     values: tuple[tuple[str, object], ...] = ()
+
+
+USUAL = Extent()
 
 
 class Look(NamedTuple):
@@ -166,17 +168,12 @@ def _row(name: str, values: Iterable[float], note: str, places: int = 1) -> str:
     return f"{name:<36}{raw:>7}{unrefined:>11}{refined:>9}   {note}"
 
 
-def usual_extent() -> Extent:
-    """What two cores do in some minutes. Those without bfloat16 are several times slower: smaller faces."""
-    return Extent() if resolve_precision("auto") == "mixed_bfloat16" else Extent(size=32)
-
-
 def run_demo(
     out: Path | str,
     *,
     clean: bool = False,
     seed: int = 0,
-    extent: Extent | None = None,
+    extent: Extent = USUAL,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Makes the example faces, trains a refiner on them, refines the held-out renders and measures the result.
@@ -185,13 +182,13 @@ def run_demo(
         out: a folder that is not there yet, or is empty.
         clean: remove the faces, `out`/data, when all went well; a resumed training needs them.
         seed: of the faces and of the training.
-        extent: None = `usual_extent`.
+        extent: how much of it.
         progress: called with what is being done.
 
     Raises:
         UserError: `out` holds something; the disk is full; the training was interrupted.
     """
-    out, extent, started = Path(out), extent or usual_extent(), time.monotonic()
+    out, started = Path(out), time.monotonic()
     draw_faces(out, seed=seed, extent=extent, progress=progress)
     data, run, refined = out / "data", out / "run", out / "refined"
     _train(data, run, extent, seed, progress)
@@ -225,11 +222,11 @@ def draw_faces(
     out: Path | str,
     *,
     seed: int = 0,
-    extent: Extent | None = None,
+    extent: Extent = USUAL,
     progress: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Makes the example faces alone, in `out`/data; see `run_demo` for what is given and raised."""
-    out, extent = Path(out), extent or usual_extent()
+    out = Path(out)
     # A kill may have left a temporary folder, which the next one replaces.
     if out.exists() and not (out.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir())):
         raise UserError(f"{out} is there already", "remove it, or name another folder with --out")

@@ -17,7 +17,9 @@ from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining.refiner import load
 from simrefine.training.train import Result, train
 
-SMALL = Extent(faces=160, held_out=24, size=32, steps=300, values=(("parts.steps", 150),))
+SMALL = Extent(
+    faces=160, held_out=24, size=32, steps=300, values=(("parts.steps", 150), ("discriminator.name", "multiscale"))
+)
 TINY_VALUES = tuple(TINY.items())
 SMALLEST = Extent(faces=20, held_out=20, size=16, steps=1, values=TINY_VALUES)
 
@@ -60,7 +62,7 @@ def test_the_network_brings_fine_detail_that_colours_and_rooms_alone_do_not(smal
 
 def test_labels_stay_where_they_are(small):
     _, outcome, _ = small
-    assert outcome.displacement[0] < 1.5
+    assert outcome.displacement[0] < 2  # percent, of a distance of 10 px
 
 
 def test_the_demo_trains_as_users_do_and_says_which_options_are_its_own(small):
