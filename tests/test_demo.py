@@ -135,8 +135,8 @@ def test_a_training_of_the_demo_is_resumed_from_any_folder(tmp_path, monkeypatch
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     run = tmp_path / "out" / "run"
-    config = Config.load(run / "config.toml", values={"training.steps": 2}, environment={})
-    assert train(config, run, resume=True, quiet=True) == Result(run, 2, 0)
+    config = Config.load(run / "config.toml", values={"training.steps": 6}, environment={})
+    assert train(config, run, resume=True, quiet=True) == Result(run, 6, 0)
 
 
 def test_an_interrupted_training_says_how_to_go_on_and_leaves_what_that_needs(tmp_path, monkeypatch):

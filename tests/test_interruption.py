@@ -23,6 +23,14 @@ SIGNALS = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """As in a shell, also where the tests run in the background of one, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(*arguments):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     done = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
