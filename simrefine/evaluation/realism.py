@@ -6,6 +6,7 @@ two-sample test of two_sample.py, EfficientNet-Lite2's features for KID and Ince
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -145,9 +146,15 @@ def lite_features(images: np.ndarray) -> np.ndarray:
     network, of other weights, than the one that a discriminator looks through.
 
     They see hair, eyes and skin where a distance of patches sees colour and grain: between photographs of faces and
-    others of them KID is 0.9, renders 45, renders in the photographs' colours 37 (experiments/quality.md). Pictures
+    others of them KID is 0.9, renders 46, renders in the photographs' colours 38 (experiments/quality.md). Pictures
     are resized to 128 px, bilinear, without aliasing where they shrink.
     """
+    return _in_batches(_lite_network(), images, KID_BATCH)
+
+
+@cache
+def _lite_network() -> Callable:
+    """Read, built and traced once, for all sets that are compared."""
     backend.use_device()
     network = build_features(read_pretrained("lite2"), stages=len(STRIDES), dtype="float32")
 
@@ -155,7 +162,7 @@ def lite_features(images: np.ndarray) -> np.ndarray:
         maps = network(_resized(pictures, KID_SIDE) / GRAY_LEVELS - 1, training=False)
         return ops.mean(maps[-1], axis=(1, 2))
 
-    return _in_batches(features, images, KID_BATCH)
+    return backend.compile_inference(features)
 
 
 def inception_features(images: np.ndarray, weights: str = "imagenet") -> np.ndarray:
@@ -185,7 +192,7 @@ def inception_features(images: np.ndarray, weights: str = "imagenet") -> np.ndar
         large = _resized(pictures, INCEPTION_SIDE)
         return network(keras.applications.inception_v3.preprocess_input(large), training=False)
 
-    return _in_batches(features, images, INCEPTION_BATCH)
+    return _in_batches(backend.compile_inference(features), images, INCEPTION_BATCH)
 
 
 def _resized(pictures, side: int):
@@ -194,5 +201,4 @@ def _resized(pictures, side: int):
 
 def _in_batches(features: Callable, images: np.ndarray, size: int) -> np.ndarray:
     """`features` takes float32 [n, h, w, 3] in gray levels."""
-    compiled = backend.compile_inference(features)
-    return in_batches(lambda part: compiled(to_channels(part, 3).astype(np.float32)), images, size)
+    return in_batches(lambda part: features(to_channels(part, 3).astype(np.float32)), images, size)
