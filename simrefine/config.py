@@ -158,11 +158,13 @@ class RegularisationOptions:
     l2: float = option(0.0, "mean square of the change", low=0)
     channel_mean: float = option(0.0, "L1 of the mean over the colour channels (the paper's colour choice)", low=0)
     gradient: float = option(0.0, "L1 of the image derivatives", low=0)
-    high_pass: float = option(1.0, "L1 after taking away a 9-pixel box blur: slow colour stays free", low=0)
+    high_pass: float = option(
+        1.0, "L1 after taking away a box blur over 9/64 of the side: slow colour stays free", low=0
+    )
     band: float = option(
         50.0,
-        "square of the change within the skin between 3/64 and 25/64 of the side, where blotches live; where parts are "
-        "known",
+        "square of the change within the skin, but of light that falls over 25/64 of the side: of blotches, folds and "
+        "scratches; where parts are known",
         low=0,
     )
     tint: float = option(

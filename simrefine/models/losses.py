@@ -15,7 +15,6 @@ REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels:
 # Terms for faces that are dressed part by part, and where they hold. They are squares: beside terms that hold features,
 # a magnitude of their weight would have its kink at no change at all, where the refiner would never leave it.
 OF_PARTS = {"band": "skin", "tint": "colours", "room": "room"}
-BLUR = 9  # px, of the box blur that high_pass takes away
 
 
 def margin(logits):
@@ -87,19 +86,17 @@ def gradient(refined, synthetic):
 
 
 def high_pass(refined, synthetic):
-    """psi = x - 9-pixel box blur of x: holds edges and features, leaves slow colour and light free."""
+    """psi = x - box blur of x over 9/64 of the side: holds edges and features, leaves slow colour and light free."""
     change = refined - synthetic  # the filter is linear, so it may act on the difference
-    return ops.abs(change - ops.average_pool(change, BLUR, strides=1, padding="same"))
+    return ops.abs(change - _mean_within(ops.ones_like(change[..., :1]), change, 9 / 64))
 
 
 def band(skin, refined, synthetic):
-    """What changes within the skin at the scale of blotches, wider than fine grain and narrower than the fall of light:
-    the square of the change averaged over 3/64 of the side less that over 25/64, each over the skin alone. `skin`
-    [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
-    side = refined.shape[1]
-    change, narrow, wide = (refined - synthetic) * skin, _odd(side * 3 / 64), _odd(side * 25 / 64)
-    fine, slow = (_box_mean(change, width) / (_box_mean(skin, width) + 1e-3) for width in (narrow, wide))
-    return ops.square((fine - slow) * skin)
+    """What changes within the skin, narrower than the fall of light: blotches, folds, scratches. The square of the
+    change less its average over 25/64 of the side, both over the skin alone. A square lets fine grain pass, whose
+    changes are small, where a scratch is dear. `skin` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+    change = refined - synthetic
+    return ops.square((change - _mean_within(skin, change, 25 / 64)) * skin)
 
 
 def tint(colours, refined, synthetic):
@@ -116,6 +113,13 @@ def room(where, refined, synthetic):
     """The square of the change where the pixels are a photograph's own, which can become no more real. `where`
     [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
     return ops.square(refined - synthetic) * where
+
+
+def _mean_within(area, x, share: float):
+    """The mean of x [n, h, w, c] over a box of `share` of the width around each pixel, of what is within `area`
+    [n, h, w, 1] alone."""
+    reach = _odd(x.shape[2] * share)
+    return _box_mean(x * area, reach) / ops.maximum(_box_mean(area, reach), 1e-3)
 
 
 def _box_mean(x, reach: int):

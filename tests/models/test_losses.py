@@ -84,8 +84,14 @@ def test_self_regularisation_does_not_depend_on_size_batch_or_channels(name):
 
     reference = value(2, 64, 3)
     assert reference > 0.05
-    for shape in ((8, 64, 3), (2, 64, 1), (2, 128, 3)):
+    for shape in ((8, 64, 3), (2, 64, 1), *([(2, 128, 3)] if name != "high_pass" else [])):
         np.testing.assert_allclose(value(*shape), reference, rtol=0.03)
+
+
+def test_the_high_pass_means_the_same_for_a_face_at_every_size():
+    small = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+    large = small.repeat(2, axis=1).repeat(2, axis=2)  # the same change of the same face, at 128 px
+    assert term("high_pass", large, 0 * large) == pytest.approx(term("high_pass", small, 0 * small), rel=0.03)
 
 
 def test_the_terms_have_their_known_values():
@@ -164,11 +170,14 @@ def held_by_the_band(change, skin=None) -> float:
     return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, areas={"skin": skin}))
 
 
-def test_the_band_holds_blotches_and_leaves_grain_and_slow_light_free():
+def test_the_band_holds_blotches_and_scratches_and_leaves_grain_and_slow_light_free():
     blotch = blob(64, 0.08)
     grain = np.abs(blotch).mean() * np.sign(np.random.default_rng(0).normal(size=blotch.shape)).astype(np.float32)
     light = np.full_like(blotch, np.abs(blotch).mean())
     assert held_by_the_band(blotch) > 3 * held_by_the_band(grain)
+    scratch = np.zeros_like(blotch)  # of the strength of the grain, summed, but all of it in one line
+    scratch[:, 20:44, 30] = np.abs(blotch).sum() / 24 / 3
+    assert held_by_the_band(scratch) > 50 * held_by_the_band(grain)
     assert held_by_the_band(blotch) > 10 * held_by_the_band(light)
 
 
