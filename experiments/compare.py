@@ -20,12 +20,12 @@ import numpy as np
 from simrefine.data.faces import Faces, read_faces
 from simrefine.evaluation.adaptation import hold_out
 from simrefine.evaluation.baselines import match_colours
-from simrefine.evaluation.realism import lite_features
 from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.evaluation.usefulness import gap_closed, measure_usefulness
 from simrefine.measures.colour import compare_complexions, skin_colours
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import kernel_distance, sliced_wasserstein, wasserstein_mean
+from simrefine.models.lite_features import lite_features
 from simrefine.refining.refiner import load
 from simrefine.threads import in_batches
 from simrefine.training.landmarks import LabelledSet

@@ -4,17 +4,14 @@ The formulas are in measures/realism.py; here is what is made of them, and the p
 two-sample test of two_sample.py, EfficientNet-Lite2's features for KID and InceptionV3's for FID.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
 from simrefine import backend
-from simrefine.data.images import GRAY_LEVELS, to_channels
 from simrefine.errors import UserError
 from simrefine.evaluation.baselines import take_colours
 from simrefine.evaluation.two_sample import MIN_IMAGES as TWO_SAMPLE_IMAGES
@@ -28,13 +25,11 @@ from simrefine.measures.realism import (
     statistics_gap,
     wasserstein_mean,
 )
-from simrefine.models.pretrained import STRIDES, build_features, read_pretrained
-from simrefine.threads import in_batches
+from simrefine.models.lite_features import features_of, lite_features, resized
 
 PARTS = ("swd", "statistics", "auc", "kid", "fid")
 PARTS_WITHOUT_WEIGHTS = ("swd", "statistics", "auc", "kid")
 MIN_IMAGES = {"swd": 10, "statistics": 1, "auc": TWO_SAMPLE_IMAGES, "kid": 20, "fid": 50}  # below, chance decides
-KID_SIDE, KID_BATCH = 128, 32
 INCEPTION_SIDE, INCEPTION_BATCH = 299, 32
 INCEPTION_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
@@ -138,31 +133,7 @@ def _check_parts(parts: Sequence[str]) -> None:
             raise UserError(f"unknown part of realism {part!r}", f"choose from {', '.join(PARTS)}")
 
 
-# Features for KID and FID
-
-
-def lite_features(images: np.ndarray) -> np.ndarray:
-    """Pooled features of EfficientNet-Lite2 before its classifier, uint8 [n, h, w, c] -> float32 [n, 352]: another
-    network, of other weights, than the one that a discriminator looks through.
-
-    They see hair, eyes and skin where a distance of patches sees colour and grain: between photographs of faces and
-    others of them KID is 0.9, renders 46, renders in the photographs' colours 38 (experiments/quality.md). Pictures
-    are resized to 128 px, bilinear, without aliasing where they shrink.
-    """
-    return _in_batches(_lite_network(), images, KID_BATCH)
-
-
-@cache
-def _lite_network() -> Callable:
-    """Read, built and traced once, for all sets that are compared."""
-    backend.use_device()
-    network = build_features(read_pretrained("lite2"), stages=len(STRIDES), dtype="float32")
-
-    def features(pictures):
-        maps = network(_resized(pictures, KID_SIDE) / GRAY_LEVELS - 1, training=False)
-        return ops.mean(maps[-1], axis=(1, 2))
-
-    return backend.compile_inference(features)
+# Features for FID; those for KID are in models/lite_features.py
 
 
 def inception_features(images: np.ndarray, weights: str = "imagenet") -> np.ndarray:
@@ -189,16 +160,7 @@ def inception_features(images: np.ndarray, weights: str = "imagenet") -> np.ndar
         ) from error
 
     def features(pictures):
-        large = _resized(pictures, INCEPTION_SIDE)
+        large = resized(pictures, INCEPTION_SIDE)
         return network(keras.applications.inception_v3.preprocess_input(large), training=False)
 
-    return _in_batches(backend.compile_inference(features), images, INCEPTION_BATCH)
-
-
-def _resized(pictures, side: int):
-    return ops.image.resize(pictures, (side, side), interpolation="bilinear", antialias=True)
-
-
-def _in_batches(features: Callable, images: np.ndarray, size: int) -> np.ndarray:
-    """`features` takes float32 [n, h, w, 3] in gray levels."""
-    return in_batches(lambda part: features(to_channels(part, 3).astype(np.float32)), images, size)
+    return features_of(backend.compile_inference(features), images, INCEPTION_BATCH)

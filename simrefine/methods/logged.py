@@ -158,9 +158,9 @@ OF_EVERY_RUN = (
         "above 0.9",
     ),
     Logged(
-        "held_out/swd",
-        "with `--evaluate-every`: distance of refined held-out faces to the photographs (sliced Wasserstein, x 1000); "
-        "step 0 is what unrefined faces score",
+        "held_out/kid",
+        "with `--evaluate-every`: distance of refined held-out faces to the photographs (KID, in the eyes of another "
+        "network than the discriminator's); step 0 is what unrefined faces score",
         "falling",
     ),
     Logged(

@@ -15,15 +15,16 @@ from simrefine.data.images import to_signed, to_uint8
 from simrefine.errors import UserError
 from simrefine.files import standing_folder
 from simrefine.measures.drift import measure_drift, summarise_drift
-from simrefine.measures.realism import sliced_wasserstein, statistics, statistics_gap, wasserstein_mean
+from simrefine.measures.realism import kernel_distance, statistics, statistics_gap
 from simrefine.methods.method import Method
+from simrefine.models.lite_features import lite_features
 from simrefine.randomness import generator
 from simrefine.threads import in_batches
 from simrefine.training.monitor import Monitor
 from simrefine.training.published import read_refiner, write_published
 
 BATCH = 32  # faces refined at a time
-SCORE = "held_out/swd"  # the number that the best refiner has least of
+SCORE = "held_out/kid"  # the number that the best refiner has least of
 
 
 def split_off(faces: Faces, config: Config, purpose: str) -> tuple[Faces, np.ndarray]:
@@ -81,7 +82,7 @@ def measure_held_out(
     the flow between two rooms is no flow of the face.
 
     Returns:
-        held_out/swd: mean sliced Wasserstein distance to the real faces, x 1e3; held_out/colour_gap, gray levels;
+        held_out/kid: KID to the real faces, as `evaluate` measures it; held_out/colour_gap, gray levels;
         held_out/displacement and _p95: median and 95th percentile of the displacement at a grid, percent of the side.
     """
     dressed, refined = (
@@ -89,7 +90,7 @@ def measure_held_out(
     )
     drift = summarise_drift(measure_drift(dressed, refined, None, [""] * len(refined)))
     return {
-        SCORE: wasserstein_mean(sliced_wasserstein(refined, real)),
+        SCORE: kernel_distance(lite_features(refined), lite_features(real))[0],
         "held_out/colour_gap": statistics_gap(statistics(refined), statistics(real))["colour_gap"],
         "held_out/displacement": drift["percent_median"],
         "held_out/displacement_p95": drift["percent_p95"],

@@ -97,7 +97,7 @@ RESULT = {
         "refiner/change": [3.1, None, 4.2],
         "discriminator/accuracy_real": [0.9, 0.8, 0.7],
         "discriminator/accuracy_refined": [0.6, 0.6, 0.5],
-        "held_out/swd": [float("nan"), 2.5, 2.25],
+        "held_out/kid": [float("nan"), 2.5, 2.25],
         "time/images": [1.0, 2.0, 3.0],
     },
     "charts": [
@@ -347,12 +347,12 @@ def test_a_curve_stays_inside_its_axes_and_is_thinned(render):
 def test_what_a_run_did_not_measure_leaves_no_hole_in_a_curve(render):
     labels = [svg["aria-label"] for svg in render(RESULT).all("svg") if "aria-label" in svg]
     assert labels[0] == "Change, gray levels, steps 20 to 60: change from 3.10 to 4.20"
-    assert labels[-1].endswith("steps 40 to 60: held_out/swd from 2.50 to 2.25")
+    assert labels[-1].endswith("steps 40 to 60: held_out/kid from 2.50 to 2.25")
 
 
 def test_a_chart_holds_the_metrics_it_is_declared_with_and_undeclared_ones_are_left_out_unless_held_out(render):
     labels = [svg["aria-label"] for svg in render(RESULT).all("svg") if "aria-label" in svg]
-    assert [label.partition(",")[0] for label in labels] == ["Change", "Discriminator", "held_out/swd"]
+    assert [label.partition(",")[0] for label in labels] == ["Change", "Discriminator", "held_out/kid"]
     assert labels[1].endswith("real from 0.900 to 0.700; refined from 0.600 to 0.500")
     text = render(RESULT).text
     assert "Look for: a settled curve." in text and "Look for: falling." in text

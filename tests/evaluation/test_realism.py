@@ -12,7 +12,7 @@ from textures import blurred, textures, tinted, to_pixels
 from simrefine.data.images import fit_square, read_picture
 from simrefine.errors import UserError
 from simrefine.evaluation import realism
-from simrefine.evaluation.realism import inception_features, lite_features, measure_realism
+from simrefine.evaluation.realism import inception_features, measure_realism
 from simrefine.evaluation.two_sample import two_sample_test
 from simrefine.evaluation.verdict import reach_verdict
 from simrefine.measures import realism as formulas
@@ -211,14 +211,6 @@ def test_missing_inception_weights_are_an_error_that_says_where_to_get_them(monk
     monkeypatch.setattr(keras.applications, "InceptionV3", offline)
     with pytest.raises(UserError, match=r"imagenet.*URL fetch failure.*--weights"):
         inception_features(images)
-
-
-def test_the_network_that_knows_photographs_sees_gray_as_colour_that_is_none():
-    images = textures(3, 0, 48)
-    features = lite_features(images)
-    assert features.shape == (3, 352) and features.std() > 0.1
-    gray = images.mean(axis=-1, keepdims=True).astype(np.uint8)
-    np.testing.assert_array_equal(lite_features(gray), lite_features(np.repeat(gray, 3, axis=-1)))
 
 
 # All together

@@ -14,14 +14,14 @@ from simrefine.training.published import read_refiner, write_published
 
 def test_a_published_refiner_says_what_it_is(tmp_path):
     one = published([np.zeros(3), np.ones(2)], np.ones((5, 2, 1)), data__channels=1)
-    write_published(tmp_path / "refiner", one, 7, {"held_out/swd": 3.0})
+    write_published(tmp_path / "refiner", one, 7, {"held_out/kid": 3.0})
     for path in (tmp_path, tmp_path / "refiner"):
         found = read_refiner(path)
         config = found.config
         assert (found.step, config.data.channels, config.data.size, config.refiner.width) == (7, 1, 16, 4)
         assert [len(weights) for weights in found.weights] == [3, 2]
         assert found.looks[STYLES].shape == (5, 2, 1) and config.style.candidates == 4
-        assert found.evaluation == {"held_out/swd": 3.0}
+        assert found.evaluation == {"held_out/kid": 3.0}
 
 
 def change_about(folder, change):
@@ -122,7 +122,7 @@ def test_refiners_that_make_something_else_of_a_picture_have_other_fingerprints(
             assert values == {"data__channels": 1}
     write_published(tmp_path / "other", published([np.ones(3)], np.zeros((1, 4, 3))), 7)
     found.append(read_refiner(tmp_path / "other").fingerprint)
-    write_published(tmp_path / "again", published([np.zeros(3)], np.zeros((1, 4, 3))), 8, {"held_out/swd": 1.0})
+    write_published(tmp_path / "again", published([np.zeros(3)], np.zeros((1, 4, 3))), 8, {"held_out/kid": 1.0})
     assert len({*found}) == len(found) and read_refiner(tmp_path / "again").fingerprint == found[0]
 
 

@@ -319,25 +319,25 @@ def test_weights_that_become_nan_are_not_saved_and_the_run_is_not_done(
 def test_held_out_faces_are_measured_and_the_best_refiner_is_kept_by_the_rule(larger_piles, tmp_path):
     run = tmp_path / "run"
     train(tiny(larger_piles, **EVALUATING), run, quiet=True)
-    looks = {each["step"]: each for each in metrics(run) if "held_out/swd" in each}
+    looks = {each["step"]: each for each in metrics(run) if "held_out/kid" in each}
     assert sorted(looks) == [0, 4, 8], "0 is what unrefined faces score"
     assert looks[0]["held_out/displacement"] == 0
     best = read_refiner(run / "best")
-    assert best.evaluation["held_out/swd"] == pytest.approx(
-        min(looks[4]["held_out/swd"], looks[8]["held_out/swd"]), abs=1e-5
+    assert best.evaluation["held_out/kid"] == pytest.approx(
+        min(looks[4]["held_out/kid"], looks[8]["held_out/kid"]), abs=1e-5
     )
-    assert looks[best.step]["held_out/swd"] == pytest.approx(best.evaluation["held_out/swd"], abs=1e-5)
+    assert looks[best.step]["held_out/kid"] == pytest.approx(best.evaluation["held_out/kid"], abs=1e-5)
     assert "held_out/colour_gap" in events(run).Tags()["tensors"]
     assert simrefine.load(run / "best").step == best.step
 
 
 def test_a_refiner_that_moves_the_picture_too_far_is_never_the_best():
     options = tiny_config(evaluation__max_displacement=1.0).evaluation
-    near = {"held_out/swd": 50.0, "held_out/displacement": 1.1}
+    near = {"held_out/kid": 50.0, "held_out/displacement": 1.1}
     assert not is_better(near, None, options)
     kept = near | {"held_out/displacement": 0.9}
     assert is_better(kept, None, options)
-    assert is_better(kept | {"held_out/swd": 49.0}, kept, options) and not is_better(kept, kept, options)
+    assert is_better(kept | {"held_out/kid": 49.0}, kept, options) and not is_better(kept, kept, options)
 
 
 def test_held_out_faces_are_never_trained_on_and_the_same_after_a_resume(larger_piles, tmp_path):
