@@ -4,8 +4,8 @@
 
 DIR holds synthetic/train, synthetic/val, real/train and real/val, each with annotations.jsonl. Measured as in `simrefine
 evaluate`, for what needs no training (raw, colours only, real) and for each RUN, refined and unrefined (what its network
-is given); with --with-raw also its refined faces and raw ones together. FILE.json keeps what was measured,
-so that the next call adds to it.
+is given); with --with-raw also its refined faces and raw ones together, with --draws 4 also every render in four
+looks, both refined and unrefined. FILE.json keeps what was measured, so that the next call adds to it.
 """
 
 import json
@@ -26,7 +26,7 @@ from simrefine.measures.colour import compare_complexions, skin_colours
 from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import kernel_distance, sliced_wasserstein, wasserstein_mean
 from simrefine.models.lite_features import lite_features
-from simrefine.refining.refiner import load
+from simrefine.refining.refiner import Refiner, load
 from simrefine.threads import in_batches
 from simrefine.training.landmarks import LabelledSet
 
@@ -97,8 +97,9 @@ def print_table(sets: Mapping[str, dict]) -> None:
 @click.option("--size", default=64, help="side of the pictures, px", show_default=True)
 @click.option("--gray", is_flag=True, help="gray pictures")
 @click.option("--seeds", default=3, help="trainings a set", show_default=True)
+@click.option("--draws", default=1, help="also a set of so many looks a render", show_default=True)
 @click.option("--with-raw", is_flag=True, help="also refined and raw together")
-def main(runs, faces, results, size, gray, seeds, with_raw):
+def main(runs, faces, results, size, gray, seeds, draws, with_raw):
     about = {"size": size, "gray": gray, "seeds": seeds}
     kept = json.loads(results.read_text()) if results.exists() else {"about": about, "sets": {}}
     if kept["about"] != about:
@@ -126,6 +127,11 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
 
         measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
 
+    def drawn(refiner: Refiner) -> LabelledSet:
+        """Every render in `draws` looks; a network learns from as many pictures as it does from the others."""
+        looks = [in_batches(refiner.with_seed(seed), raw.images, BATCH) for seed in range(draws)]
+        return LabelledSet(np.concatenate(looks), np.concatenate([raw.points] * draws))
+
     def measure_run(run: Path) -> None:
         refiner = load(run)
         dresser = refiner.without_network()
@@ -142,6 +148,8 @@ def main(runs, faces, results, size, gray, seeds, with_raw):
         # Dressing moves no point, and the flow between two rooms is no flow of the face.
         measure_treatment(f"{run.name}, unrefined", dresser.fingerprint, dress, dress)
         measure_treatment(run.name, refiner.fingerprint, refine, dress)
+        for name, one in ((f"{run.name}, unrefined", dresser), (run.name, refiner)) if draws > 1 else ():
+            measure(f"{name}, {draws} draws", f"{one.fingerprint} {draws}", partial(drawn, one), None)
         if with_raw:
             measure(f"{run.name} + raw", refiner.fingerprint, together, None)
 

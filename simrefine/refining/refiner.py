@@ -81,14 +81,9 @@ class Refiner:
             raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
         path = Path(path)
         published = read_refiner(path)
-        if seed and not published.config.style.candidates:
-            raise UserError(
-                f"{path} was trained without styles, so another seed changes nothing",
-                "leave out --seed, or train with style.candidates",
-            )
         options, data = published.config.refiner, published.config.data
         self.channels, self.size, self.step = data.channels, data.size, published.step
-        self._seed, self._scale, self._dressed_only = seed, scale, False
+        self._scale, self._dressed_only = scale, False
         backend.use_device()
         dtype, self._stride = backend.resolve_precision(precision), REFINERS[options.name].stride
         network = restore_network(path, published, dtype)
@@ -101,12 +96,12 @@ class Refiner:
             "step": self.step,
             "style": style and os.path.abspath(style),
             "photographs": photographs and os.path.abspath(photographs),
-            "seed": seed,
             "scale": scale,
             "precision": dtype,
         }
         self._published, self._other_style = published.fingerprint, style is not None
-        self.fingerprint = self._identify()
+        self._styled = bool(published.config.style.candidates)
+        self._draw_by(seed)
         self._memory = working_bytes(memory_gib)
         self._pixel_bytes = max(PIXEL_BYTES, PIXEL_BYTES_OF_WIDTH * options.width)
         self._overlap = cache(lambda: -(-reach(options, self.channels) // self._stride) * self._stride)
@@ -118,6 +113,25 @@ class Refiner:
         other._dressed_only = True
         other.fingerprint = other._identify()
         return other
+
+    def with_seed(self, seed: int) -> "Refiner":
+        """One that gives the same faces other colours and rooms. All that was read is shared.
+
+        Raises:
+            UserError: it was trained without styles.
+        """
+        other = copy.copy(self)
+        other._draw_by(seed)
+        return other
+
+    def _draw_by(self, seed: int) -> None:
+        if seed and not self._styled:
+            raise UserError(
+                f"{self.about['model']} was trained without styles, so another seed changes nothing",
+                "leave out --seed, or train with style.candidates",
+            )
+        self._seed, self.about = seed, self.about | {"seed": seed}
+        self.fingerprint = self._identify()
 
     def _identify(self) -> str:
         """The fingerprint, from that of what was published."""

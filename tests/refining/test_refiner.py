@@ -128,3 +128,11 @@ def test_pictures_of_two_precisions_are_not_mixed_in_one_folder(run):
 def test_an_unknown_scale_is_refused(run):
     with pytest.raises(UserError, match="choose training or own"):
         simrefine.load(run, scale="huge")
+
+
+def test_a_refiner_of_another_seed_is_the_one_that_is_loaded_with_it(run):
+    images = faces(3, 32)
+    first, other, loaded = load(run), load(run).with_seed(1), load(run, seed=1)
+    np.testing.assert_array_equal(other(images), loaded(images))
+    assert other.fingerprint == loaded.fingerprint != first.fingerprint and other.about == loaded.about
+    assert np.abs(other(images).astype(float) - first(images)).mean() > 1

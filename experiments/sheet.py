@@ -1,0 +1,43 @@
+"""Held-out renders, spread evenly over their folder, and what a refiner makes of each of them.
+
+    python experiments/sheet.py RUN --renders DIR --out FILE [--faces 24] [--columns 12] [--draws 4]
+
+Blocks of rows: the render, with --given what the refiner's network is given, and so many draws of the refined face
+(`simrefine refine --seed`). At the size of the training, not enlarged. FILE is a PNG, JPEG or WebP.
+"""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from simrefine.data.faces import read_faces
+from simrefine.data.images import Picture, encode_picture
+from simrefine.refining.refiner import load
+from simrefine.training.inputs import spread
+from simrefine.training.montage import sheet
+
+MEMORY_GIB = 8.0  # a folder
+
+
+@click.command(help=__doc__.partition("\n")[0])
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--renders", required=True, type=click.Path(path_type=Path), help="held-out renders")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="picture file")
+@click.option("--faces", default=24, help="renders on the sheet", show_default=True)
+@click.option("--columns", default=12, help="of them in a row", show_default=True)
+@click.option("--draws", default=1, help="refined faces below each", show_default=True)
+@click.option("--given", is_flag=True, help="also what the network is given")
+def main(run, renders, out, faces, columns, draws, given):
+    refiner = load(run)
+    found = read_faces(renders, "renders", size=refiner.size, channels=refiner.channels, memory_gib=MEMORY_GIB)
+    raw = found.images[spread(len(found), faces)]
+    rows = [raw, *([refiner.without_network()(raw)] if given else [])]
+    rows += [refiner.with_seed(seed)(raw) for seed in range(draws)]
+    # [rows, faces, h, w, c] to blocks of rows, `columns` faces wide.
+    blocks = [block for start in range(0, faces, columns) for block in np.stack(rows)[:, start : start + columns]]
+    out.write_bytes(encode_picture(Picture(sheet(np.stack(blocks))), out.suffix))
+
+
+if __name__ == "__main__":
+    main()
