@@ -1,12 +1,10 @@
 """What a finished run does to faces it has not seen: mean change, and whether its own discriminator sees through it.
 
-    python experiments/measure.py RUN [RUN ...] --synthetic DIR --real DIR [--sheet FILE.png] [--draws 4]
+    python experiments/measure.py RUN [RUN ...] --synthetic DIR --real DIR
 
-Reads each run's newest checkpoint, of simgan or of cyclegan, and prints one table row: the mean change of held-out renders in gray levels (by
-the averaged refiner, which is the one published, and by the last step's), and the share of patches that the last
-discriminator tells rightly on refined and on real held-out faces, without augmentation. --sheet writes twelve raw
-faces, spread evenly over the folder, and, row by row below them, what each run makes of them; --draws in so many
-different styles (`simrefine refine --seed`).
+Reads each run's newest checkpoint, of simgan or of cyclegan, and prints one table row: the mean change of held-out
+renders in gray levels (by the averaged refiner, which is the one published, and by the last step's), and the share of
+patches that the last discriminator tells rightly on refined and on real held-out faces, without augmentation.
 """
 
 from pathlib import Path
@@ -16,14 +14,10 @@ import keras
 import numpy as np
 from runs import BATCH, load_method, photograph_judge, read_config, read_for, read_newest
 
-from simrefine.data.images import GRAY_LEVELS, Picture, encode_picture, to_signed, to_uint8
+from simrefine.data.images import GRAY_LEVELS, to_signed
 from simrefine.models.losses import patch_accuracy
 from simrefine.models.networks import judge
 from simrefine.threads import in_batches
-from simrefine.training.inputs import spread
-from simrefine.training.montage import sheet
-
-COLUMNS = 12  # faces on the sheet
 
 
 def accuracy(discriminator: keras.Model | None, pictures: np.ndarray, is_refined: bool) -> str:
@@ -41,35 +35,22 @@ def accuracy(discriminator: keras.Model | None, pictures: np.ndarray, is_refined
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--synthetic", required=True, type=click.Path(path_type=Path), help="held-out renders")
 @click.option("--real", required=True, type=click.Path(path_type=Path), help="held-out photographs")
-@click.option("--sheet", "sheet_file", type=click.Path(path_type=Path), help="PNG of raw and refined faces")
-@click.option("--draws", default=1, help="rows a run on the sheet", show_default=True)
-def main(runs, synthetic, real, sheet_file, draws):
+def main(runs, synthetic, real):
     print("| run | step | change, average | change, last step | D right on refined | D right on real |")
     print("|---|---|---|---|---|---|")
-    rows = []
     for run in runs:
         config, checkpoint = read_config(run), read_newest(run)
         renders, photographs = read_for(config, synthetic, "synthetic"), read_for(config, real, "real")
         method = load_method(run, checkpoint, renders, photographs)
         raw = to_signed(renders.images)
 
-        def dress(faces: np.ndarray, seed: int, method=method) -> np.ndarray:
-            """As `refine` does it."""
-            return method.inputs.dresser.dress_alone(faces, seed).pictures
-
-        styled = dress(raw, seed=0)
+        styled = method.inputs.dresser.dress_alone(raw, seed=0).pictures  # as `refine` does it
         average, last = (in_batches(refiner, styled, BATCH) for refiner in (method.average, method.refiner))
         cells = [run.name, str(checkpoint.step)]
         cells += [f"{np.abs(refined - styled).mean() * GRAY_LEVELS:.1f}" for refined in (average, last)]
         discriminator = photograph_judge(method)
         cells += [accuracy(discriminator, average, True), accuracy(discriminator, to_signed(photographs.images), False)]
         print(f"| {' | '.join(cells)} |", flush=True)
-        if sheet_file:
-            chosen = raw[spread(len(raw), COLUMNS)]
-            drawn = [to_uint8(np.asarray(method.average(dress(chosen, seed=seed)))) for seed in range(draws)]
-            rows = [*(rows or [to_uint8(chosen)]), *drawn]
-    if sheet_file:
-        sheet_file.write_bytes(encode_picture(Picture(sheet(np.stack(rows))), ".png"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Held-out renders, spread evenly over their folder, and what a refiner makes of each of them.
+"""Held-out renders, spread evenly over their folder, and what refiners make of each of them.
 
-    python experiments/sheet.py RUN --renders DIR --out FILE [--faces 24] [--columns 12] [--draws 4]
+    python experiments/sheet.py RUN [RUN ...] --renders DIR --out FILE [--faces 24] [--columns 12] [--draws 4]
 
-Blocks of rows: the render, with --given what the refiner's network is given, and so many draws of the refined face
-(`simrefine refine --seed`). At the size of the training, not enlarged. FILE is a PNG, JPEG or WebP.
+Blocks of rows: the render, and for each run, with --given what its network is given, and so many draws of the refined
+face (`simrefine refine --seed`). At the size of the first run's training, not enlarged. FILE is a PNG, JPEG or WebP.
 """
 
 from pathlib import Path
@@ -21,19 +21,22 @@ MEMORY_GIB = 8.0  # a folder
 
 
 @click.command(help=__doc__.partition("\n")[0])
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--renders", required=True, type=click.Path(path_type=Path), help="held-out renders")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="picture file")
 @click.option("--faces", default=24, help="renders on the sheet", show_default=True)
 @click.option("--columns", default=12, help="of them in a row", show_default=True)
 @click.option("--draws", default=1, help="refined faces below each", show_default=True)
-@click.option("--given", is_flag=True, help="also what the network is given")
-def main(run, renders, out, faces, columns, draws, given):
-    refiner = load(run)
-    found = read_faces(renders, "renders", size=refiner.size, channels=refiner.channels, memory_gib=MEMORY_GIB)
+@click.option("--given", is_flag=True, help="also what the networks are given")
+def main(runs, renders, out, faces, columns, draws, given):
+    refiners = [load(run) for run in runs]
+    size, channels = refiners[0].size, refiners[0].channels
+    found = read_faces(renders, "renders", size=size, channels=channels, memory_gib=MEMORY_GIB)
     raw = found.images[spread(len(found), faces)]
-    rows = [raw, *([refiner.without_network()(raw)] if given else [])]
-    rows += [refiner.with_seed(seed)(raw) for seed in range(draws)]
+    rows = [raw]
+    for refiner in refiners:
+        rows += [refiner.without_network()(raw)] if given else []
+        rows += [refiner.with_seed(seed)(raw) for seed in range(draws)]
     # [rows, faces, h, w, c] to blocks of rows, `columns` faces wide.
     blocks = [block for start in range(0, faces, columns) for block in np.stack(rows)[:, start : start + columns]]
     out.write_bytes(encode_picture(Picture(sheet(np.stack(blocks))), out.suffix))
