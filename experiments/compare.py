@@ -5,7 +5,8 @@
 DIR holds synthetic/train, synthetic/val, real/train and real/val, each with annotations.jsonl. Measured as in `simrefine
 evaluate`, for what needs no training (raw, colours only, real) and for each RUN, refined and unrefined (what its network
 is given); with --with-raw also its refined faces and raw ones together, with --draws 4 also every render in four
-looks, both refined and unrefined. FILE.json keeps what was measured, so that the next call adds to it.
+looks, both refined and unrefined. With --seeds 0 only what needs no training of its own: no landmark network, no AUC.
+FILE.json keeps what was measured, so that the next call adds to it.
 """
 
 import json
@@ -50,13 +51,16 @@ def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
     }
 
 
-def measure_faces(images: np.ndarray, faces: Faces, photographs: Faces, given: np.ndarray | None) -> dict:
-    """Realism of `images`, what became of `faces`, against photographs; and how far points moved from the pictures
-    `given`, where there are some."""
-    test = two_sample_test(images, photographs.images, groups_a=faces.groups, groups_b=photographs.groups)
+def measure_faces(
+    images: np.ndarray, faces: Faces, photographs: Faces, given: np.ndarray | None, *, told: bool = True
+) -> dict:
+    """Realism of `images`, what became of `faces`, against photographs, with `told` also by a classifier; and how far
+    points moved from the pictures `given`, where there are some."""
     kid, _ = kernel_distance(*(lite_features(pictures) for pictures in (images, photographs.images)))
-    swd = wasserstein_mean(sliced_wasserstein(images, photographs.images))
-    measured = {"kid": kid, "swd": swd, "auc": asdict(test)}
+    measured = {"kid": kid, "swd": wasserstein_mean(sliced_wasserstein(images, photographs.images))}
+    if told:
+        test = two_sample_test(images, photographs.images, groups_a=faces.groups, groups_b=photographs.groups)
+        measured["auc"] = asdict(test)
     if given is not None:
         drift = summarise_drift(measure_drift(given, images, faces.points, faces.names))
         measured |= {key: drift[key] for key in ("percent_median", "percent_p95")}
@@ -74,6 +78,9 @@ def print_table(sets: Mapping[str, dict]) -> None:
     for name, measured in sets.items():
         cells = []
         for key in ("error", "adapted"):
+            if key not in measured:
+                cells += ["", ""]
+                continue
             raw, real = (sets[end][key]["mean"] for end in ("raw", "real"))
             mean, std = measured[key]["mean"], measured[key]["std"]
             spread = f" ± {std:.2f}" if std is not None else ""
@@ -81,7 +88,7 @@ def print_table(sets: Mapping[str, dict]) -> None:
             cells += [f"{mean:.2f}{spread}", "" if name == "raw" else closed]
         faces = measured["faces"] or {}
         cells += [f"{faces[key]:.1f}" if faces else "" for key in ("kid", "swd")]
-        cells.append("{auc:.2f} ({low:.2f} .. {high:.2f})".format(**faces["auc"]) if faces else "")
+        cells.append("{auc:.2f} ({low:.2f} .. {high:.2f})".format(**faces["auc"]) if "auc" in faces else "")
         cells.append(f"{faces['percent_median']:.2f} / {faces['percent_p95']:.2f}" if "percent_p95" in faces else "")
         skin = faces.get("complexion")
         cells.append(f"{100 * skin['tinted']:.1f} %" if skin else "")
@@ -116,14 +123,14 @@ def main(runs, faces, results, size, gray, seeds, draws, with_raw):
         """Once for each `key`: a run that was trained again is measured again."""
         if kept["sets"].get(name, {}).get("key") == key:
             return
-        useful = measure_usefulness({name: train()}, test, adaptation, range(seeds))["sets"][name]
+        useful = measure_usefulness({name: train()}, test, adaptation, range(seeds))["sets"][name] if seeds else {}
         kept["sets"][name] = useful | {"key": key, "faces": shown() if shown else None}
         results.write_text(json.dumps(kept, indent=2) + "\n")
 
     def measure_treatment(name: str, key: str, treat: Treatment, before: Treatment | None = None) -> None:
         def shown() -> dict:
             given = before(held_out.images) if before else None if name == "raw" else held_out.images
-            return measure_faces(treat(held_out.images), held_out, photographs, given)
+            return measure_faces(treat(held_out.images), held_out, photographs, given, told=bool(seeds))
 
         measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
 
@@ -156,7 +163,9 @@ def main(runs, faces, results, size, gray, seeds, draws, with_raw):
     for name, treat in baselines(real.images).items():
         measure_treatment(name, name, treat)
     some = evenly(real, PHOTOGRAPHS)
-    measure("real", "real", lambda: learnt, lambda: measure_faces(some.images, some, photographs, None))
+    measure(
+        "real", "real", lambda: learnt, lambda: measure_faces(some.images, some, photographs, None, told=bool(seeds))
+    )
     for run in runs:
         measure_run(run)
     print_table(kept["sets"])
