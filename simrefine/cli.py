@@ -208,6 +208,13 @@ def show_config(toml):
     help="photographs in whose rooms faces are put [default: the run's own]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="another seed: other colours")
+@click.option(
+    "--draws",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="so many looks of each face, from as many seeds, in OUT/seed-0, OUT/seed-1, ...",
+)
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 = raw, 1 = refined")
 @click.option(
     "--scale",
@@ -234,7 +241,7 @@ def show_config(toml):
     help="float32 gives the same pictures on every machine",
 )
 @click.pass_context
-def refine(context, inputs, model, out, precision, style, photos, seed, scale, memory_gib, **options):
+def refine(context, inputs, model, out, precision, style, photos, seed, draws, scale, memory_gib, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     A second run does only what is missing.
@@ -253,15 +260,18 @@ def refine(context, inputs, model, out, precision, style, photos, seed, scale, m
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
         click.echo("faces are put in the rooms of photographs: the pictures hold parts of them", err=True)
-    with Interruption() as interruption, progress_bar("refining") as progress:
-        options["stopped"] = lambda: interruption.signal is not None
-        summary = refine_folder(refiner, inputs, out, memory_gib=memory_gib, progress=progress, **options)
-    _show_refined(summary, refiner, scale)
-    if interruption.signal:
-        again = "the same command without --overwrite" if options["overwrite"] else "the same command"
-        tell(f"stopped by {interruption.name}: {again} does the rest", err=True)
-        context.exit(interruption.exit_code)
-    if summary.rejected or summary.labels_rejected:
+    incomplete = False
+    for one, folder in refiner.looks(draws, out):
+        with Interruption() as interruption, progress_bar("refining") as progress:
+            options["stopped"] = lambda: interruption.signal is not None
+            summary = refine_folder(one, inputs, folder, memory_gib=memory_gib, progress=progress, **options)
+        _show_refined(summary, one, scale)
+        if interruption.signal:
+            again = "the same command without --overwrite" if options["overwrite"] else "the same command"
+            tell(f"stopped by {interruption.name}: {again} does the rest", err=True)
+            context.exit(interruption.exit_code)
+        incomplete = incomplete or summary.rejected or summary.labels_rejected
+    if incomplete:
         context.exit(EXIT_INCOMPLETE)
 
 

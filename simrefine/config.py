@@ -163,8 +163,8 @@ class RegularisationOptions:
     )
     band: float = option(
         50.0,
-        "square of the change within the skin, but of light that falls over 25/64 of the side: of blotches, folds and "
-        "scratches; where parts are known",
+        "square of the change within the head, but of light that falls over 25/64 of the side: of blotches, scratches "
+        "and streaks; hair, brows and eyes count 0.3, lips 0; where parts are known",
         low=0,
     )
     tint: float = option(

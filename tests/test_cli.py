@@ -1,5 +1,6 @@
 """The command line as a user types it: exit codes, messages, and the whole way from two folders to a refined one."""
 
+import shutil
 import subprocess
 import sys
 
@@ -103,6 +104,20 @@ def test_another_seed_makes_another_photograph_of_the_same_render(trained, tmp_p
     mixed = run("refine", renders / "a", "--model", folder, "--out", one, "--seed", 1)
     assert mixed.exit_code == EXIT_USER_ERROR, "two refiners are never mixed in one folder"
     assert "another seed (0, now 1)" in mixed.output
+
+
+def test_draws_are_the_folders_that_as_many_seeds_give_one_by_one(trained, tmp_path):
+    folder, renders, _ = trained
+    arguments = ("refine", renders / "a", "--model", folder)
+    assert run(*arguments, "--seed", 3, "--draws", 2, "--out", tmp_path / "all").exit_code == EXIT_OK
+    for seed in (3, 4):
+        assert run(*arguments, "--seed", seed, "--out", tmp_path / "one").exit_code == EXIT_OK
+        one, drawn = (
+            read_picture(place / "000.png").pixels for place in (tmp_path / "one", tmp_path / "all" / f"seed-{seed}")
+        )
+        np.testing.assert_array_equal(one, drawn)
+        shutil.rmtree(tmp_path / "one")
+    assert sorted(place.name for place in (tmp_path / "all").iterdir()) == ["seed-3", "seed-4"]
 
 
 def test_pictures_are_refined_by_name_and_one_that_cannot_be_is_explained(trained, tmp_path):

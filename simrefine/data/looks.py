@@ -20,6 +20,7 @@ SKIN, HAIR = PARTS.index("skin"), PARTS.index("hair")
 # Parts that keep their own colours and follow the light on the skin alone: a photograph's are a few pixels with much
 # else among them, and whites must stay white. Brows so stay as much darker than the skin as they were.
 FOLLOWERS = tuple(PARTS.index(part) for part in ("brows", "eyes", "mouth"))
+LOOSER, LOOSE = (HAIR, PARTS.index("brows"), PARTS.index("eyes")), 0.3
 FEWEST = 0.002  # share of a picture that a part must cover for its statistics to mean something
 RANGE, SKIN_RANGE = 1.5, 3.0  # standard deviations from its mean within which a part's colours lie; skin has highlights
 STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse drawn together
@@ -156,6 +157,12 @@ def recolour(
         moved += weights[:, part, None] * (transform @ np.clip(pixels, low, high) + shift)  # the maps are symmetric
     moved = np.clip(moved, -1, 1).astype(np.float32).swapaxes(1, 2)
     return np.ascontiguousarray(moved).reshape(pictures.shape)
+
+
+def head_held(soft: np.ndarray) -> np.ndarray:
+    """[n, h, w, 1]: how much the head is held as it is, in [0, 1]: skin wholly, hair, brows and eyes by LOOSE of that,
+    as these are where a render is farthest from a photograph; lips and what is between them not at all."""
+    return soft[..., [SKIN]] + LOOSE * soft[..., list(LOOSER)].sum(axis=-1, keepdims=True)
 
 
 def without_lips(soft: np.ndarray) -> np.ndarray:

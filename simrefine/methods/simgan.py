@@ -15,7 +15,7 @@ from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Batch, Sampler
 from simrefine.data.images import to_signed, to_uint8
-from simrefine.data.looks import SKIN, without_lips
+from simrefine.data.looks import head_held, without_lips
 from simrefine.data.points import hold_map, mirror_order, mirror_points
 from simrefine.data.scenes import far_from_head
 from simrefine.methods import logged
@@ -176,11 +176,10 @@ class SimGAN:
         return hold
 
     def _areas(self, parts: np.ndarray | None) -> dict[str, np.ndarray]:
-        """See `models.losses.self_regularisation`. In the seam of a head in a room the light is free: it is to heal. So
-        it is in brows, eyes and mouth, which are where a render is farthest from a photograph."""
+        """See `models.losses.self_regularisation`. In the seam of a head in a room the light is free: it is to heal."""
         if parts is None:
             return {}
-        areas = {"skin": parts[..., [SKIN]], "colours": without_lips(parts)}
+        areas = {"head": head_held(parts), "colours": without_lips(parts)}
         return areas | ({"room": far_from_head(parts)} if self.inputs.dresser.has_scenes else {})
 
     # Algorithm 1

@@ -14,7 +14,7 @@ from keras import ops
 REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels: D = P(refined)
 # Terms for faces that are dressed part by part, and where they hold. They are squares: beside terms that hold features,
 # a magnitude of their weight would have its kink at no change at all, where the refiner would never leave it.
-OF_PARTS = {"band": "skin", "tint": "colours", "room": "room"}
+OF_PARTS = {"band": "head", "tint": "colours", "room": "room"}
 
 
 def margin(logits):
@@ -91,12 +91,12 @@ def high_pass(refined, synthetic):
     return ops.abs(change - _mean_within(ops.ones_like(change[..., :1]), change, 9 / 64))
 
 
-def band(skin, refined, synthetic):
-    """What changes within the skin, narrower than the fall of light: blotches, folds, scratches. The square of the
-    change less its average over 25/64 of the side, both over the skin alone. A square lets fine grain pass, whose
-    changes are small, where a scratch is dear. `skin` [n, h, w, 1] in [0, 1]; to [n, h, w, c]."""
+def band(head, refined, synthetic):
+    """What changes within the head, narrower than the fall of light: blotches, scratches, streaks. The square of the
+    change less its average over 25/64 of the side, both over the head alone. A square lets fine grain pass, whose
+    changes are small, where a scratch is dear. `head` [n, h, w, 1] in [0, 1], how much is held; to [n, h, w, c]."""
     change = refined - synthetic
-    return ops.square((change - _mean_within(skin, change, 25 / 64)) * skin)
+    return ops.square(change - _mean_within(head, change, 25 / 64)) * head
 
 
 def tint(colours, refined, synthetic):

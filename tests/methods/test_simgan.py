@@ -266,8 +266,8 @@ def test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_lips_are
     gan = SimGAN(tiny_config(data__size=32, data__flip=False), inputs, "float32")
     batch = gan.batch(0).refiner[0]
     assert batch.areas["room"][:, 16, 0] == pytest.approx(1) and batch.areas["room"][:, 6, 16] == pytest.approx(0)
-    skin, colours = batch.areas["skin"], batch.areas["colours"]
-    assert skin[:, 20, 16] == pytest.approx(1) and skin[:, 16, 0] == pytest.approx(0)
+    head, colours = batch.areas["head"], batch.areas["colours"]
+    assert head[:, 20, 16] == pytest.approx(1) and head[:, 16, 0] == pytest.approx(0)
     assert colours[:, 16, 0] == pytest.approx(1) and colours[:, 20, 16] == pytest.approx(1)
 
 

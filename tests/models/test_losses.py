@@ -165,9 +165,9 @@ def blob(size: int, width: float, height: float = 0.2) -> np.ndarray:
     return np.repeat((height * spot / spot.sum() * size**2 * width**2)[None, ..., None], 3, axis=-1).astype(np.float32)
 
 
-def held_by_the_band(change, skin=None) -> float:
-    skin = np.ones((*change.shape[:3], 1), np.float32) if skin is None else skin
-    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, areas={"skin": skin}))
+def held_by_the_band(change, head=None) -> float:
+    head = np.ones((*change.shape[:3], 1), np.float32) if head is None else head
+    return float(self_regularisation({"band": 1.0}, change, 0 * change, EVERYWHERE, areas={"head": head}))
 
 
 def test_the_band_holds_blotches_and_scratches_and_leaves_grain_and_slow_light_free():
@@ -181,9 +181,9 @@ def test_the_band_holds_blotches_and_scratches_and_leaves_grain_and_slow_light_f
     assert held_by_the_band(blotch) > 10 * held_by_the_band(light)
 
 
-def test_the_band_holds_within_the_skin_only_and_needs_one():
-    blotch, skin = blob(64, 0.08), np.zeros((1, 64, 64, 1), np.float32)
-    assert held_by_the_band(blotch, skin) == pytest.approx(0, abs=1e-6)
+def test_the_band_holds_within_the_head_only_and_needs_one():
+    blotch, head = blob(64, 0.08), np.zeros((1, 64, 64, 1), np.float32)
+    assert held_by_the_band(blotch, head) == pytest.approx(0, abs=1e-6)
     assert float(self_regularisation({"band": 1.0}, blotch, 0 * blotch, EVERYWHERE)) == 0
 
 
