@@ -348,6 +348,13 @@ def export(run, out, to):
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @click.option("--weights", metavar="FILE", help="adds FID: InceptionV3's weights file, or 'imagenet'")
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="trainings a set")
+@click.option(
+    "--draws",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="with --model: also what so many looks of each face are worth",
+)
 def evaluate(raw, real, out, parts, **options):
     """Say whether refinement helped: are refined faces more like photographs, do their labels still hold, and does
     a network trained on them do better on photographs? Writes OUT/report.html and OUT/evaluation.json."""

@@ -24,7 +24,7 @@ from simrefine.errors import UserError
 from simrefine.evaluation.labels import measure_complexion, measure_labels
 from simrefine.evaluation.page import Gallery, write_page
 from simrefine.evaluation.realism import PARTS_WITHOUT_WEIGHTS, measure_realism
-from simrefine.evaluation.usefulness import build_sets, measure_usefulness
+from simrefine.evaluation.usefulness import build_sets, draw, measure_usefulness
 from simrefine.evaluation.verdict import reach_verdict
 from simrefine.evaluation.verification import People, build_people, measure_verification, why_no_verification
 from simrefine.files import remove_leftovers, reporting_disk_faults, temporary_folder, write_file
@@ -58,6 +58,7 @@ def evaluate(
     exclude: Sequence[str] = (),
     weights: str | None = None,
     seeds: int = SEEDS,
+    draws: int = 1,
     note: str = "",
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict:
@@ -80,6 +81,7 @@ def evaluate(
         exclude: patterns of files and folders to leave out (see `data.folders.matches`).
         weights: adds FID, with InceptionV3's weights: "imagenet" (Keras downloads them) or a local file.
         seeds: trainings a set, for usefulness and verification.
+        draws: with a model and above 1, usefulness has rows of so many looks of each face too (`refine --draws`).
         note: a sentence about these folders, to stand under the verdict.
         progress: called with what is being done.
 
@@ -97,7 +99,7 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
     refiner = load(model) if model else None
-    refiners = {"refined": refiner, "unrefined": refiner.without_network()} if refiner else {}
+    refiners = _refiners(refiner, draws)
     size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
     channels = refiner.channels if refiner else 3
     read = partial(_read, size=size, channels=channels)
@@ -205,6 +207,21 @@ def _without_verification(parts: tuple[str, ...], faces: Mapping[str, Faces], au
     if reason and not automatic:
         raise UserError(f"people cannot be verified: {reason}", 'give labels with "subject", or leave verification out')
     return tuple(part for part in parts if part != "verification") if reason else parts
+
+
+def _refiners(refiner: Refiner | None, draws: int) -> dict[str, Refiner]:
+    """What makes the folders of faces that are measured, by role; further draws as `usefulness.draw` names them.
+
+    Raises:
+        UserError: several draws are asked for, of faces that are refined already or by a refiner without styles.
+    """
+    if refiner is None:
+        if draws > 1:
+            raise UserError("several draws are asked for of faces that are refined already", "give --model RUN")
+        return {}
+    first = {"refined": refiner, "unrefined": refiner.without_network()}
+    others = {draw(role, seed): one.with_seed(seed) for role, one in first.items() for seed in range(1, draws)}
+    return first | others
 
 
 def _first_side(folder: Path, exclude: Sequence[str]) -> int:

@@ -44,8 +44,9 @@ def build_sets(faces: Mapping[str, Faces]) -> Sets:
 
     Args:
         faces: "raw" and "test", both labelled; "refined" and, where there is one, "unrefined" (what the refiner's
-            network is given), in the order of raw, whose labels count for them; and "real", of which some make the set
-            for label adaptation where it has points.
+            network is given), in the order of raw, whose labels count for them, and of both perhaps further draws, see
+            `draw`, which make a set together; and "real", of which some make the set for label adaptation where it has
+            points.
 
     Raises:
         UserError: too few photographs to take some of them for label adaptation.
@@ -54,19 +55,30 @@ def build_sets(faces: Mapping[str, Faces]) -> Sets:
     coded = _class_codes(faces)
 
     def labelled(images: np.ndarray, like: str) -> LabelledSet:
-        return LabelledSet(images, classes=coded[like]) if coded else LabelledSet(images, faces[like].points)
+        labels = coded[like] if coded else faces[like].points
+        labels = np.concatenate([labels] * (len(images) // len(labels)))  # several draws come one after another
+        return LabelledSet(images, classes=labels) if coded else LabelledSet(images, labels)
 
     train = {
         "raw": labelled(raw, "raw"),
         "colours only": labelled(match_colours(raw, real, seed=0), "raw"),
         **{name: labelled(faces[name].images, "raw") for name in ("unrefined", "refined") if name in faces},
     }
+    for name in ("unrefined", "refined"):
+        looks = [faces[role].images for role in faces if role == name or role.startswith(draw(name))]
+        if len(looks) > 1:
+            train[f"{name}, {len(looks)} draws"] = labelled(np.concatenate(looks), "raw")
     adaptation = None
     if faces["real"].labelled:
         train["real"] = labelled(real, "real")
         if not coded:
             train["real"], adaptation = hold_out(train["real"])
     return Sets(train, labelled(faces["test"].images, "test"), adaptation)
+
+
+def draw(role: str, seed: int | str = "") -> str:
+    """What the faces of another draw are called, beside those of `role` themselves, which are the first."""
+    return f"{role}, seed {seed}"
 
 
 def measure_usefulness(

@@ -194,10 +194,16 @@ def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(fo
     monkeypatch.setattr(module, "points_fit", lambda images, points: None)  # these are anywhere
     monkeypatch.setattr(realism, "sliced_wasserstein", look)
     monkeypatch.setattr(module, "measure_usefulness", stand_in)
-    result = evaluate(**arguments(folders, refined=None, model=run, **files, **test), seeds=1)
+    result = evaluate(**arguments(folders, refined=None, model=run, **files, **test), seeds=1, draws=2)
     for part, more in (("realism", {"recoloured"}), ("complexion", set())):
         assert set(result[part]) == {"raw", "unrefined", "refined", "real"} | more, part
-    assert list(result["usefulness"]["sets"]) == ["raw", "colours only", "unrefined", "refined", "real"]
+    together = ["unrefined, 2 draws", "refined, 2 draws"]
+    assert list(result["usefulness"]["sets"]) == ["raw", "colours only", "unrefined", "refined", *together, "real"]
+    for name in ("unrefined", "refined"):
+        first, other = np.split(seen[f"{name}, 2 draws"].images, 2)
+        np.testing.assert_array_equal(first, seen[name].images)
+        assert (other != first).any()
+        np.testing.assert_array_equal(seen[f"{name}, 2 draws"].points, np.concatenate([seen["raw"].points] * 2))
     raw, unrefined, refined = (seen[place] for place in (1, 2, 4))  # after the halves of the photographs
     for name, images in (("raw", raw), ("unrefined", unrefined), ("refined", refined)):
         np.testing.assert_array_equal(seen[name].images, images)
@@ -212,6 +218,11 @@ def test_what_the_network_of_a_run_is_given_stands_beside_what_it_makes_of_it(fo
 
 def pictures(folder):
     return np.stack([read_picture(file).pixels for file in sorted(folder.glob("*.png"))])
+
+
+def test_draws_need_a_model_that_makes_them(folders):
+    with pytest.raises(UserError, match="refined already.*--model"):
+        evaluate(**arguments(folders), draws=2)
 
 
 def test_a_run_without_styles_has_no_unrefined_faces_of_its_own(folders, tmp_path):
