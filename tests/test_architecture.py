@@ -21,6 +21,7 @@ FLOW = [
         "randomness",
         "threads",
         "memory",
+        "choice",
         "catalogue",
     ),
     *("config", "data", "drawing"),
