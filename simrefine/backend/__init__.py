@@ -14,7 +14,7 @@ choose()
 # TensorFlow logs a missing GPU and a skipped graph rewrite as errors; real ones arrive as Python exceptions too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
+import keras  # noqa: E402
 
 name = keras.backend.backend()
 if name == "tensorflow":

@@ -123,8 +123,8 @@ def _program(function: Callable, arrays: tuple, known: set[int]) -> Callable:
 
 
 def compile_inference(function: Callable) -> Callable:
-    """A program of one picture argument [n, h, w, c] for each h, w and c that it meets. To keep them few, n is filled up
-    with empty pictures to the next power of 2.
+    """A program of one picture argument [n, h, w, c] for each h, w and c that it meets. To keep them few, n is filled
+    up with empty pictures to the next power of 2.
 
     Raises:
         MemoryError: on a call, there is not enough memory for it.
