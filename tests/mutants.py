@@ -140,8 +140,8 @@ MEMORY = [
     Mutant(
         "nothing enters the history",
         SIMGAN,
-        "self.history.push(to_uint8(np.asarray(refined)), batch.history_rng)",
-        "self.history.push(to_uint8(np.asarray(refined))[:0], batch.history_rng)",
+        "self.history.push(refined, discriminator_batch.places.replaced)",
+        "self.history.push(refined[:0], discriminator_batch.places.replaced[:0])",
         (SIMGAN_TESTS + "test_a_whole_step_moves_both_players_and_fills_the_history",),
     ),
     Mutant(
@@ -316,9 +316,9 @@ RUNS = [
     ),
     Mutant(
         "a resumed run forgets the history",
-        "simrefine/methods/state.py",
-        "history.count = len(faces)",
-        "history.count = 0",
+        "simrefine/models/history.py",
+        "self.count = len(faces)",
+        "self.count = 0",
         (RESTORED,),
     ),
     Mutant(

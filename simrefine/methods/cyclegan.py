@@ -179,7 +179,7 @@ class CycleGAN:
         moves the discriminators only. Returns the made faces that were seen, and the numbers of the photographs' side.
         """
         histories = self.histories.values()
-        shown = [faces[: len(place.past) or None] for faces, place in zip(made, places, strict=True)]
+        shown = [faces[: place.past.shape[0] or None] for faces, place in zip(made, places, strict=True)]
         pasts = [history.sample(place.past) for history, place in zip(histories, places, strict=True)]
         on_photographs, on_renders = (
             augment(ops.concatenate([current, past, real]), side_draws, self.config.augmentation)
