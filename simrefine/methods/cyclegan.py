@@ -24,6 +24,7 @@ from simrefine.methods.state import put_state, take_state, variables_by_name
 from simrefine.models.augmentation import augment, draw_augmentation
 from simrefine.models.average import follow
 from simrefine.models.history import HistoryBuffer, Places, draw_places
+from simrefine.models.kinks import magnitude
 from simrefine.models.losses import patch_loss, realism_loss
 from simrefine.models.networks import build_discriminator, build_refiner, judge
 from simrefine.models.optimisers import build_optimiser, set_learning_rates
@@ -240,4 +241,4 @@ class CycleGAN:
 
 
 def _l1(pictures, others):
-    return ops.mean(ops.abs(pictures - others))
+    return ops.mean(magnitude(pictures - others))
