@@ -129,8 +129,12 @@ def start_backend(backend: str | None = None) -> str:
     """Imports Keras and its backend: this one, or the one that the command was told to; says why it is this one."""
     asked = click.get_current_context().meta
     backend, device = backend or asked.get("backend", "auto"), asked.get("device", "auto")
-    if "keras" in sys.modules:  # in a program that has other uses for Keras too
-        return f"it was imported before {main.name}"
+    if "keras" in sys.modules:  # in a program that has other uses for Keras too, and has chosen
+        from simrefine.backend import name
+
+        if backend not in ("auto", name):
+            raise UserError(f"Keras runs on {name} in this process already", f"set KERAS_BACKEND={backend} before")
+        return "Keras had it already"
     why = choose(backend, device)
     _import_backend()
     if device != "auto":

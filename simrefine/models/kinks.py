@@ -1,5 +1,5 @@
-"""Functions with a kink, whose slope there is the same on every backend. A refiner that begins as the identity begins in
-the kink of every loss of its change, and with pixels that lie just at the ends of the range."""
+"""Functions with a kink, whose slope there is the same on every backend. A refiner that begins as the identity begins
+in the kink of every loss of its change, and with pixels that lie just at the ends of the range."""
 
 from keras import ops
 
