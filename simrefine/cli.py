@@ -278,7 +278,7 @@ def show_config(toml):
     type=click.Choice(["float32", "bfloat16", "auto"]),
     default="float32",
     show_default=True,
-    help="float32 gives the same pictures on every machine",
+    help="float32 gives the same pictures on every CPU",
 )
 @computes
 @click.pass_context
