@@ -293,7 +293,7 @@ def test_numbers_are_read_at_the_end_of_a_window_and_before_anything_is_kept(pil
     monkeypatch.setattr(SimGAN, "step", step)
     every = {"monitor__scalars_every": 4, "monitor__checkpoint_every": 6, "monitor__images_every": 100}
     train(tiny(piles, training__steps=9, **every), tmp_path / "run", quiet=True)
-    assert read == [1, 4, 4, 4, 6, 6, 9, 9, 9], "the first pictures, a window, a checkpoint, the end"
+    assert read == [1, 4, 4, 4, 6, 6, 8, 8, 9], "the first pictures, a window, a checkpoint, a window, the end"
     assert [each["step"] for each in metrics(tmp_path / "run")] == [4, 8, 9]
 
 
