@@ -6,7 +6,7 @@
 Without --pytorch the step is that of `simrefine train` with its default options, on generated pictures; with it, that
 of ../paper.toml, which plain_pytorch.py has too. Each contender has a process to itself and its own best precision
 (`auto`) unless --precision names one. They take turns, whoever was last begins the next round, and the table has the
-medians. The compiled step's working memory, as JAX plans it, follows where JAX says it.
+medians.
 """
 
 import multiprocessing

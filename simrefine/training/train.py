@@ -91,7 +91,7 @@ def train(
     shown = check_data(config, *piles, say)
     synthetic, real, held_out = _hold_out(config, run, *piles, resume, say)
 
-    with locked(run), reporting_disk_faults(run):
+    with locked(run), reporting_disk_faults(run), reporting_short_memory(config, run):
         remove_leftovers(run)
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
@@ -102,10 +102,7 @@ def train(
         method = METHODS[config.method.name](config, inputs, dtype, frozen)
         if checkpoint:
             method.restore(checkpoint.arrays, checkpoint.path)
-        with (
-            Monitor(run, config, method.logged, first, total, console, opening) as monitor,
-            reporting_short_memory(config, run),
-        ):
+        with Monitor(run, config, method.logged, first, total, console, opening) as monitor:
             if dressing.parser:
                 monitor.parser(dressing.agreement, dressing.sheet)
             return _run_steps(method, inputs, config, run, held_out, monitor, range(first, total))
