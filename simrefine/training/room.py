@@ -9,8 +9,8 @@ from simrefine import backend
 from simrefine.config import Config
 from simrefine.errors import UserError
 
-# Bytes of working memory of the default's step for each pixel of a picture of its batch. XLA plans 3,600 for it on a CPU
-# (224 MiB for 16 pictures of 64 px in float32); the rest is for what the libraries of a GPU take beside.
+# Bytes of working memory of the default's step for each pixel of a picture of its batch. XLA plans 3,600 for it on a
+# CPU (224 MiB for 16 pictures of 64 px in float32); the rest is for what the libraries of a GPU take beside.
 BYTES_A_PIXEL = 5_000
 LEAST_BATCH = 2
 MULTIPLE = 8  # px
