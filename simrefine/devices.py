@@ -52,7 +52,7 @@ def _why_precision(precision: str) -> str:
     if backend.has_gpu():
         return "bfloat16 needs a GPU of compute capability 8.0 or more"
     if backend.name == "jax":
-        return "JAX is slower in bfloat16 on a CPU"
+        return "bfloat16 was not measured with JAX on a CPU"
     return "the CPU has no instructions for bfloat16"
 
 
