@@ -15,6 +15,7 @@ import click
 
 from simrefine import __version__
 from simrefine.catalogue import EXPORTS
+from simrefine.choice import BACKENDS, choose
 from simrefine.config import ANNOTATIONS, Config, describe_options, help_of, template
 from simrefine.errors import EXIT_INCOMPLETE, EXIT_OUTPUT_CLOSED, UserError
 from simrefine.files import drop
@@ -96,11 +97,56 @@ def main():
     """Make rendered faces look like photographs without moving a label."""
 
 
-def start_backend() -> None:
-    """Imports Keras and its backend. TensorFlow greets on the C side's standard error before it reads any setting; the
-    command line, whose standard error is its own, leaves that out, and shows it if the import fails."""
-    if "keras" in sys.modules:
-        return
+def computes(command):
+    """Gives a command of networks --backend and --device, which `start_backend` reads: before Keras is imported."""
+    options = (
+        click.option(
+            "--backend",
+            type=click.Choice(["auto", *BACKENDS]),
+            default="auto",
+            help="what computes [default: KERAS_BACKEND, or see `simrefine devices`]",
+            **FOR_THE_BACKEND,
+        ),
+        click.option(
+            "--device",
+            metavar="auto|cpu|gpu|gpu:N",
+            default="auto",
+            help="where it computes [default: the first GPU, else the CPU]",
+            **FOR_THE_BACKEND,
+        ),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+def _keep_for_the_backend(context: click.Context, parameter: click.Parameter, value: str) -> None:
+    context.meta[parameter.name] = value
+
+
+FOR_THE_BACKEND = {"expose_value": False, "callback": _keep_for_the_backend}
+
+
+def start_backend(backend: str | None = None) -> str:
+    """Imports Keras and its backend: this one, or the one that the command was told to; says why it is this one."""
+    asked = click.get_current_context().meta
+    backend, device = backend or asked.get("backend", "auto"), asked.get("device", "auto")
+    if "keras" in sys.modules:  # in a program that has other uses for Keras too, and has chosen
+        from simrefine.backend import name
+
+        if backend not in ("auto", name):
+            raise UserError(f"Keras runs on {name} in this process already", f"set KERAS_BACKEND={backend} before")
+        return "Keras had it already"
+    why = choose(backend, device)
+    _import_backend()
+    if device != "auto":
+        from simrefine.devices import check_device
+
+        check_device(device)
+    return why
+
+
+def _import_backend() -> None:
+    """TensorFlow greets on the C side's standard error before it reads any setting; the command line, whose standard
+    error is its own, leaves that out, and shows it if the import fails."""
     with tempfile.TemporaryFile() as greeting:
         standard_error = os.dup(2)
         os.dup2(greeting.fileno(), 2)
@@ -141,6 +187,7 @@ def setting(flag: str, key: str, **attributes):
 @click.option(
     "--dry-run", is_flag=True, help="show the resolved options, the counts of files and faces of both, then stop"
 )
+@computes
 @click.pass_context
 def train(context, run, file, assignments, gray, resume, dry_run, **settings):
     """Learn a refiner from a folder of rendered faces and a folder of photographs.
@@ -238,8 +285,9 @@ def show_config(toml):
     type=click.Choice(["float32", "bfloat16", "auto"]),
     default="float32",
     show_default=True,
-    help="float32 gives the same pictures on every machine",
+    help="float32 gives the same pictures on every CPU",
 )
+@computes
 @click.pass_context
 def refine(context, inputs, model, out, precision, style, photos, seed, draws, scale, memory_gib, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
@@ -301,6 +349,17 @@ def _show_refined(summary, refiner, scale: str) -> None:
 
 
 @main.command()
+@computes
+def devices():
+    """Say what is there to compute on, what is chosen, and why."""
+    why = start_backend()
+    from simrefine.devices import describe_devices
+
+    for line in describe_devices(why):
+        click.echo(line)
+
+
+@main.command()
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--to", type=click.Choice([*EXPORTS]), required=True, help="the format")
@@ -312,7 +371,7 @@ def export(run, out, to):
     multiples of 8 (of 1 where the run's refiner is resnet). It is the network alone: faces get their colours before,
     in Python, by simrefine.load(RUN).dress(images).
     """
-    start_backend()
+    start_backend("tensorflow")  # which Keras exports through
     from simrefine.refining.export import export
 
     tell(f"{export(run, to, out)} is written; {out / 'about.json'} says what goes in and out")
@@ -355,6 +414,7 @@ def export(run, out, to):
     show_default=True,
     help="with --model: also what so many looks of each face are worth",
 )
+@computes
 def evaluate(raw, real, out, parts, **options):
     """Say whether refinement helped: are refined faces more like photographs, do their labels still hold, and does
     a network trained on them do better on photographs? Writes OUT/report.html and OUT/evaluation.json."""
@@ -487,7 +547,7 @@ def detected(folder: Path, out: Path, exclude: tuple[str, ...], asked: dict):
     check_empty(out)  # before the minutes that the search takes
     pictures = list_pictures(folder, exclude)
     tell(f"no --labels, and no {ANNOTATIONS} in {folder}: faces are detected", err=True)
-    start_backend()
+    start_backend("tensorflow")  # which the detector is made of
     detector = load_detector()
     limit = click.get_current_context().params["limit"]
     with progress_bar("detecting") as progress:
@@ -503,6 +563,7 @@ def detected(folder: Path, out: Path, exclude: tuple[str, ...], asked: dict):
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="other faces, another training"
 )
+@computes
 @click.pass_context
 def demo(context, out, faces_only, clean, seed):
     """Show the whole job on made-up faces, offline and in a few minutes: make them, train, refine, evaluate.

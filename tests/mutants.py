@@ -140,8 +140,8 @@ MEMORY = [
     Mutant(
         "nothing enters the history",
         SIMGAN,
-        "self.history.push(to_uint8(np.asarray(refined)), batch.history_rng)",
-        "self.history.push(to_uint8(np.asarray(refined))[:0], batch.history_rng)",
+        "self.history.push(refined, discriminator_batch.places.replaced)",
+        "self.history.push(refined[:0], discriminator_batch.places.replaced[:0])",
         (SIMGAN_TESTS + "test_a_whole_step_moves_both_players_and_fills_the_history",),
     ),
     Mutant(
@@ -200,11 +200,11 @@ MEMORY = [
         (SIMGAN_TESTS + "test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_lips_are_known",),
     ),
     Mutant(
-        "blotches are held outside of the skin too",
+        "blotches are held outside of the head too",
         "simrefine/models/losses.py",
-        "return ops.square((fine - slow) * skin)",
-        "return ops.square(_box_mean(refined - synthetic, narrow) - _box_mean(refined - synthetic, wide))",
-        ("tests/models/test_losses.py::test_the_band_holds_within_the_skin_only_and_needs_one",),
+        "return ops.square(change - _mean_within(head, change, 25 / 64)) * head",
+        "return ops.square(change - _mean_within(head, change, 25 / 64))",
+        ("tests/models/test_losses.py::test_the_band_holds_within_the_head_only_and_needs_one",),
     ),
     Mutant(
         "the refiner is published, not its average",
@@ -316,9 +316,9 @@ RUNS = [
     ),
     Mutant(
         "a resumed run forgets the history",
-        "simrefine/methods/state.py",
-        "history.count = len(faces)",
-        "history.count = 0",
+        "simrefine/models/history.py",
+        "self.count = len(faces)",
+        "self.count = 0",
         (RESTORED,),
     ),
     Mutant(

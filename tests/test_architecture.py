@@ -21,10 +21,12 @@ FLOW = [
         "randomness",
         "threads",
         "memory",
+        "choice",
         "catalogue",
     ),
     *("config", "data", "drawing"),
-    *("backend", "models", "measures", "methods", "training", "refining", "evaluation", "demo", "cli", "__main__"),
+    *("backend", "models", "measures", "methods", "training", "refining", "evaluation"),
+    *("devices", "demo", "cli", "__main__"),
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen
 LONGER = {  # and why
@@ -60,6 +62,7 @@ def test_each_library_stays_in_its_room(path):
     where = str(path.relative_to(PACKAGE))
     assert "mtcnn" not in libraries or where == "data/detection.py"
     assert "tensorflow" not in libraries or where == "backend/tensorflow.py"
+    assert "jax" not in libraries or where == "backend/jax.py"
     # Decoding, colour and range are data/images.py's alone; the others use OpenCV's flow, warps and blurs.
     warping = ("images", "colour", "parts", "scenes", "label_fit", "landmarks", "parser", "photometric", "montage")
     warps = (path.stem in warping and room(path) in ("data", "training")) or room(path) in ("measures", "evaluation")

@@ -41,6 +41,7 @@ from simrefine.files import write_file
 from simrefine.methods.method import Inputs
 from simrefine.methods.simgan import DiscriminatorBatch, RefinerBatch, SimGAN, StepBatch
 from simrefine.models.augmentation import DRAWS
+from simrefine.models.history import draw_places
 
 PAPER = Path(__file__).parents[1] / "paper.toml"
 WARM_UP_STEPS = 3  # later on, Adam has enlarged the rounding too far to compare
@@ -65,15 +66,15 @@ class Simrefine:
     def weights(self) -> list[list[np.ndarray]]:
         return [network.get_weights() for network in (self.gan.refiner, self.gan.discriminator)]
 
-    def step(self, faces: tuple[np.ndarray, np.ndarray, np.ndarray], step: int) -> dict[str, float]:
+    def step(self, faces: tuple[np.ndarray, np.ndarray, np.ndarray], step: int) -> dict:
         synthetic, half, real = faces
         n = len(synthetic)
+        places = draw_places(step, len(half), self.gan.history.capacity, np.random.default_rng(step))
         draws = np.zeros((2 * n, DRAWS), np.float32)  # unused: all strengths of the augmentation are 0
         hold = np.ones((n, 1, 1, 1), np.float32)
         batch = StepBatch(
             refiner=[RefinerBatch(synthetic, hold, draws[:n], points=None, disturbance=None)],
-            discriminator=[DiscriminatorBatch(half, real, draws)],
-            history_rng=np.random.default_rng(step),
+            discriminator=[DiscriminatorBatch(half, real, draws, places)],
         )
         return self.gan.step(batch, step)
 
@@ -106,13 +107,15 @@ class Side:
         batches = [self.faces(step) for step in steps]
         began = time.perf_counter()
         for step, faces in zip(steps, batches, strict=True):
-            self.contender.step(faces, step)
+            numbers = self.contender.step(faces, step)
+        for number in numbers.values():
+            float(number)  # the last step has ended when its numbers are there
         return time.perf_counter() - began
 
     def losses(self, steps: range) -> np.ndarray:
         """[steps, losses]"""
         numbers = [self.contender.step(self.faces(step), step) for step in steps]
-        return np.array([[losses[name] for name in LOSSES] for losses in numbers])
+        return np.array([[float(losses[name]) for name in LOSSES] for losses in numbers])
 
 
 def start(name: str, config: Config) -> None:

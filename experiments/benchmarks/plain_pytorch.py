@@ -11,23 +11,39 @@ from torch import nn
 from torch.nn import functional
 
 from simrefine.config import Config
-from simrefine.data.images import to_signed, to_uint8
-from simrefine.models.history import HistoryBuffer
+from simrefine.data.images import GRAY_LEVELS, to_signed
+from simrefine.models.history import draw_places
 from simrefine.models.losses import REAL, REFINED
 
 
 class PyTorch:
-    """One of the two contenders of against_pytorch.py."""
+    """One of the contenders of against_pytorch.py and backends.py.
 
-    def __init__(self, config: Config):
+    Args:
+        fast: on the GPU, where there is one, with torch.compile.
+    """
+
+    def __init__(self, config: Config, fast: bool = False):
         self.config = config
-        bfloat16 = config.training.precision == "bfloat16"
-        self.refiner = build_refiner(config, bfloat16).to(memory_format=torch.channels_last)
-        self.discriminator = build_discriminator(config, bfloat16).to(memory_format=torch.channels_last)
+        self.device = "cuda" if fast and torch.cuda.is_available() else "cpu"
+        self.device_name = torch.cuda.get_device_name() if self.device == "cuda" else "CPU"
+        torch.set_float32_matmul_precision("high")  # TF32, as simrefine has it
+        bfloat16 = config.training.precision == "bfloat16" or (
+            config.training.precision == "auto" and self.device == "cuda" and torch.cuda.is_bf16_supported()
+        )
+        layout = {"memory_format": torch.channels_last, "device": self.device}
+        self.refiner = build_refiner(config, bfloat16).to(**layout)
+        self.discriminator = build_discriminator(config, bfloat16).to(**layout)
+        self.average = copy.deepcopy(self.refiner).requires_grad_(False)
+        if fast:
+            self.refiner.compile()
+            self.discriminator.compile()
         self.refiner_optimizer = build_adam(self.refiner, config.refiner_optimizer)
         self.discriminator_optimizer = build_adam(self.discriminator, config.discriminator_optimizer)
         half, size = config.training.batch_size // 2, config.data.size
-        self.history = HistoryBuffer(config.history.half_batches * half, (size, size, config.data.channels))
+        capacity = config.history.half_batches * half
+        shape = (capacity, config.data.channels, size, size)
+        self.history = torch.zeros(shape, dtype=torch.uint8, device=self.device)
 
     def take(self, weights: list[list[np.ndarray]]) -> None:
         """Takes over the weights of Keras: [h, w, in, out] kernels and biases, in the order of the layers."""
@@ -39,9 +55,10 @@ class PyTorch:
                 parameter.data.copy_(torch.from_numpy(array))
         self.average = copy.deepcopy(self.refiner).requires_grad_(False)
 
-    def step(self, faces: tuple[np.ndarray, np.ndarray, np.ndarray], step: int) -> dict[str, float]:
-        synthetic, half, real = map(to_tensor, faces)
-        rng = np.random.default_rng(step)
+    def step(self, faces: tuple[np.ndarray, np.ndarray, np.ndarray], step: int) -> dict[str, torch.Tensor]:
+        synthetic, half, real = (to_tensor(pictures).to(self.device) for pictures in faces)
+        places = draw_places(step, len(half), len(self.history), np.random.default_rng(step))
+        past, replaced = (torch.from_numpy(each).long().to(self.device) for each in places)
 
         self.discriminator.requires_grad_(False)
         refined = self.refiner(synthetic)
@@ -58,21 +75,27 @@ class PyTorch:
                 slow.lerp_(fast, 1 - decay)
             refined = self.refiner(half)
 
-        pixels = to_uint8(refined.permute(0, 2, 3, 1).numpy())
-        if self.history.count < len(pixels):  # the first step has no past
-            self.history.push(pixels, rng)
-        past = to_tensor(to_signed(self.history.sample(len(pixels), rng)))
+        pixels = ((refined + 1) * GRAY_LEVELS).round().clamp(0, 255).to(torch.uint8)
+        if not step:  # the first step has no past
+            self.history[: len(pixels)] = pixels
+        past = self.history[past].float() / GRAY_LEVELS - 1
         on_fakes, on_real = self.discriminator(torch.cat([refined, past, real])).split(len(real))
         loss = (patch_loss(on_fakes, REFINED) + patch_loss(on_real, REAL)) / 2
         self.discriminator_optimizer.zero_grad()
         loss.backward()
         self.discriminator_optimizer.step()
-        self.history.push(pixels, rng)
+        self.history[replaced] = pixels
         return {
-            "refiner/realism": realism.item(),
-            "refiner/self_regularisation": regularisation.item(),
-            "discriminator/loss": loss.item(),
+            "refiner/realism": realism.detach(),
+            "refiner/self_regularisation": regularisation.detach(),
+            "discriminator/loss": loss.detach(),
         }
+
+    def faces(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Random pictures: a synthetic batch, half of one, a real batch; [n, h, w, c]."""
+        n, size, channels = self.config.training.batch_size, self.config.data.size, self.config.data.channels
+        pixels = np.random.default_rng(step).integers(0, 256, (2 * n + n // 2, size, size, channels), np.uint8)
+        return tuple(np.split(to_signed(pixels), [n, n + n // 2]))
 
 
 class MixedPrecision(nn.Module):
@@ -84,7 +107,7 @@ class MixedPrecision(nn.Module):
         self.bfloat16 = bfloat16
 
     def forward(self, x):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
             x = self.layers(x)
         return self.last(x.float())
 

@@ -1,9 +1,10 @@
 """Everything that needs TensorFlow itself; the names are those that `simrefine.backend` gives on."""
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -34,8 +35,9 @@ def compile_step(function: Callable, variables: Iterable[keras.Variable]) -> Cal
 
     Raises:
         ValueError: on the first call, `function` uses a variable that is not among `variables`.
+        MemoryError: on a call, there is not enough memory for it.
     """
-    graph = tf.function(function, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+    graph = tf.function(function, jit_compile=has_gpu())
     known = {id(variable.value) for variable in variables}
     checked = False
 
@@ -47,7 +49,8 @@ def compile_step(function: Callable, variables: Iterable[keras.Variable]) -> Cal
             if unknown:
                 raise ValueError(f"the step uses variables that compile_step does not know: {', '.join(unknown)}")
             checked = True
-        return graph(*arrays)
+        with _short_memory_as_memory_error():
+            return graph(*arrays)
 
     return call
 
@@ -65,12 +68,35 @@ def compile_inference(function: Callable) -> Callable:
         if channels not in graphs:
             signature = tf.TensorSpec((None, None, None, channels), tf.float32)
             graphs[channels] = tf.function(function, input_signature=[signature])
-        try:
+        with _short_memory_as_memory_error():
             return graphs[channels](pictures).numpy()
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError(str(error)) from error
 
     return call
+
+
+@contextmanager
+def _short_memory_as_memory_error() -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(str(error)) from error
+
+
+def read_rows(variable: keras.Variable, places):
+    """The rows at `places`, int [n], of a variable [m, ...]: [n, ...]."""
+    return tf.gather(variable.value, places)  # of the variable, not of a copy, as `keras.ops.take` has it
+
+
+def write_rows(variable: keras.Variable, places, rows) -> None:
+    """Puts `rows` [n, ...] into the different `places`, int [n], of a variable [m, ...], in place."""
+    variable.value.scatter_update(tf.IndexedSlices(rows, places))
+
+
+def to_device(arrays: Any) -> Any:
+    """Arrays, in tuples, lists and dicts that may hold None, brought to where they are worked on."""
+    if not has_gpu():
+        return arrays
+    return tf.nest.map_structure(lambda array: None if array is None else tf.constant(array), arrays)
 
 
 def describe_device() -> str:
@@ -78,6 +104,16 @@ def describe_device() -> str:
     for gpu in tf.config.list_physical_devices("GPU"):
         return "GPU: " + tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
     return f"CPU ({os.cpu_count()} threads)"
+
+
+def has_gpu() -> bool:
+    """Whether there is a GPU that this backend can use."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def gpu_bytes() -> int | None:
+    """The memory that there is for this process on the GPU; None, as TensorFlow does not say."""
+    return None
 
 
 def use_device() -> None:
@@ -90,11 +126,12 @@ def use_device() -> None:
 def resolve_precision(precision: str) -> str:
     """The Keras dtype policy for "auto", "float32" or "bfloat16"; auto asks the hardware."""
     if precision == "auto":
-        precision = "bfloat16" if _has_native_bfloat16() else "float32"
+        precision = "bfloat16" if has_native_bfloat16() else "float32"
     return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
 
 
-def _has_native_bfloat16() -> bool:
+def has_native_bfloat16() -> bool:
+    """Whether bfloat16 is the faster choice: on GPUs from Ampere on, and CPUs that have instructions for it."""
     for gpu in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)
         return details.get("compute_capability", (0, 0)) >= NATIVE_BFLOAT16_COMPUTE_CAPABILITY

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Pile
 from simrefine.data.faces import Faces, read_faces
@@ -352,7 +353,7 @@ def _put_together(
         result["verdict"]["reasons"].append(note)
     if model:
         result |= _about_run(Path(model))
-    result["versions"] = {name: version(name) for name in ("simrefine", "tensorflow", "keras", "numpy")}
+    result["versions"] = {name: version(name) for name in ("simrefine", backend.name, "keras", "numpy")}
     result["seconds"] = {part: round(duration, 1) for part, duration in seconds.items()}
     return result
 

@@ -16,15 +16,15 @@ from keras import ops
 from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Sampler
-from simrefine.data.images import to_signed, to_uint8
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
-from simrefine.methods.shared import as_floats, diversity, gray_levels, look, margins_of, tell_apart
+from simrefine.methods.shared import diversity, gray_levels, look, margins_of, tell_apart
 from simrefine.methods.state import put_state, take_state, variables_by_name
 from simrefine.models.augmentation import augment, draw_augmentation
 from simrefine.models.average import follow
-from simrefine.models.history import HistoryBuffer
+from simrefine.models.history import HistoryBuffer, Places, draw_places
+from simrefine.models.kinks import magnitude
 from simrefine.models.losses import patch_loss, realism_loss
 from simrefine.models.networks import build_discriminator, build_refiner, judge
 from simrefine.models.optimisers import build_optimiser, set_learning_rates
@@ -38,7 +38,7 @@ class StepBatch(NamedTuple):
     real: np.ndarray
     draws_for_refiners: tuple[np.ndarray, np.ndarray]  # [n, DRAWS]: of refined faces, of rendered photographs
     draws_for_discriminators: tuple[np.ndarray, np.ndarray]  # [2 n, DRAWS]: of the photographs' side, of the renders'
-    history_rng: np.random.Generator
+    places: tuple[Places, Places]  # of the histories, likewise
 
 
 class CycleGAN:
@@ -97,7 +97,7 @@ class CycleGAN:
         self._synthetic = Sampler(inputs.synthetic, n, seed, "refiner synthetic", flip)
         self._real = Sampler(inputs.real, n, seed, "discriminator real", flip)
         self._realism = realism_loss(config.loss.realism)
-        variables = list(self._variables().values())
+        variables = [*self._variables().values(), *(history.faces for history in self.histories.values())]
         self._update_refiners = backend.compile_step(self.update_refiners, variables)
         self._update_discriminators = backend.compile_step(self.update_discriminators, variables)
         self._inspect = backend.compile_step(self._inspect_arrays, variables)
@@ -105,39 +105,43 @@ class CycleGAN:
 
     def batch(self, step: int) -> StepBatch:
         options = self.config.training
-        rng, style_rng = (generator(options.seed, step, purpose) for purpose in ("augmentation", "style"))
+        rng, style_rng, history_rng = (
+            generator(options.seed, step, purpose) for purpose in ("augmentation", "style", "history")
+        )
         n = options.batch_size
         return StepBatch(
             synthetic=self.inputs.dresser.dress(self._synthetic.batch(step), style_rng).pictures,
             real=self._real.batch(step).pictures,
             draws_for_refiners=(draw_augmentation(n, rng), draw_augmentation(n, rng)),
             draws_for_discriminators=(draw_augmentation(2 * n, rng), draw_augmentation(2 * n, rng)),
-            history_rng=generator(options.seed, step, "history"),
+            places=tuple(
+                draw_places(step, n // 2, history.capacity, history_rng) for history in self.histories.values()
+            ),
         )
 
-    def step(self, batch: StepBatch, step: int) -> dict[str, float]:
+    def step(self, batch: StepBatch, step: int) -> dict:
         """Both refiners, then both discriminators, which see half of the faces just made and half past ones."""
         set_learning_rates(self.config, step, self.refiner_optimiser, self.discriminator_optimiser)
         made, numbers = self._update_refiners(batch.synthetic, batch.real, batch.draws_for_refiners, np.float32(step))
-        sides = [
-            self._mix_with_past(np.asarray(faces), history, batch.history_rng)
-            for faces, history in zip(made, self.histories.values(), strict=True)
-        ]
-        numbers |= self._update_discriminators(sides, (batch.real, batch.synthetic), batch.draws_for_discriminators)
+        histories = self.histories.values()
+        for history, faces in zip(histories, made, strict=True):
+            self._open(history, faces)
+        shown, more = self._update_discriminators(
+            made, (batch.real, batch.synthetic), batch.draws_for_discriminators, batch.places
+        )
         history = self.histories["photographs"]
-        return as_floats(numbers) | ({"history/fill": history.fill} if len(history.faces) else {})
+        if not history.capacity:
+            return numbers | more
+        for each, faces, places in zip(histories, shown, batch.places, strict=True):
+            each.push(faces, places.replaced)
+        return numbers | more | {"history/fill": history.fill}
 
-    def _mix_with_past(self, made: np.ndarray, history: HistoryBuffer, rng: np.random.Generator) -> tuple:
-        """The faces just made [n, h, w, c], or the first half of them and as many past ones; the history takes the
-        first half in."""
-        if not len(history.faces):
-            return made, made[:0]
-        current, rest = np.split(made, 2)
-        if history.count < len(rest):  # before the first push there is no past
-            history.push(to_uint8(rest), rng)
-        past = to_signed(history.sample(len(rest), rng))
-        history.push(to_uint8(current), rng)
-        return current, past
+    def _open(self, history: HistoryBuffer, made) -> None:
+        """Before the first push there is no past: the history opens with the half of the faces just made that no
+        discriminator sees as current ones."""
+        rest = made[len(made) // 2 :]
+        if history.count < min(len(rest), history.capacity):
+            history.push(rest, np.arange(len(rest), dtype=np.int32))
 
     def update_refiners(self, synthetic, real, draws, step):
         """Adversarial, cycle and identity loss (eq. 3 and section 5.2) move both refiners only; then the averages
@@ -171,20 +175,24 @@ class CycleGAN:
         follow(self.inverse_average, self.inverse, self.config.training.ema_decay, step)
         return made
 
-    def update_discriminators(self, sides, reals, draws):
-        """Each side's made faces, current and past, against its real ones; moves the discriminators only. The numbers
-        are those of the photographs' side."""
+    def update_discriminators(self, made, reals, draws, places):
+        """Each side's made faces, the first half of them or without a history all, and past ones against its real ones;
+        moves the discriminators only. Returns the made faces that were seen, and the numbers of the photographs' side.
+        """
+        histories = self.histories.values()
+        shown = [faces[: place.past.shape[0] or None] for faces, place in zip(made, places, strict=True)]
+        pasts = [history.sample(place.past) for history, place in zip(histories, places, strict=True)]
         on_photographs, on_renders = (
             augment(ops.concatenate([current, past, real]), side_draws, self.config.augmentation)
-            for (current, past), real, side_draws in zip(sides, reals, draws, strict=True)
+            for current, past, real, side_draws in zip(shown, pasts, reals, draws, strict=True)
         )
-        counts = [faces.shape[0] for faces in sides[0]]
+        counts = shown[0].shape[0], pasts[0].shape[0]
 
         def loss():
             total, numbers = tell_apart(self._realism, self.for_photographs, on_photographs, *counts)
             return total + tell_apart(self._realism, self.for_renders, on_renders, *counts)[0], numbers
 
-        return backend.minimise(loss, self._discriminators_move, self.discriminator_optimiser)
+        return shown, backend.minimise(loss, self._discriminators_move, self.discriminator_optimiser)
 
     # What the loop, the monitor and the checkpoints ask for
 
@@ -233,4 +241,4 @@ class CycleGAN:
 
 
 def _l1(pictures, others):
-    return ops.mean(ops.abs(pictures - others))
+    return ops.mean(magnitude(pictures - others))

@@ -69,8 +69,9 @@ class Method(Protocol):
     def batch(self, step: int) -> NamedTuple:
         """All that step `step` consumes: a function of (seed, step) alone, called from several threads."""
 
-    def step(self, batch: NamedTuple, step: int) -> dict[str, float]:
-        """Moves the weights; the numbers of the step by name, each declared in `logged`."""
+    def step(self, batch: NamedTuple, step: int) -> dict[str, Any]:
+        """Moves the weights; the numbers of the step by name, each declared in `logged`: scalars that may still be on
+        their way on the device, where to look at one is to wait for it."""
 
     def dress(self, pictures: np.ndarray) -> np.ndarray:
         """What the published refiner gives its network of float32 [n, h, w, c] in [-1, 1]: faces in the colours and

@@ -1,6 +1,6 @@
 """What several methods do alike: the discriminator's loss, the look at fixed faces, and the small measures they log."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -48,7 +48,7 @@ def look(
             averaged refiner's faces, the real and the past ones, by name).
         given: rendered faces in the colours they were given, float32 [n, h, w, c] in [-1, 1], as all others.
     """
-    past = to_signed(history.faces[: min(history.count, len(real))])
+    past = to_signed(history.held(len(real)))
     pictures, margins = refine(given, real, past if len(past) else real)
     pictures = {name: np.asarray(values) for name, values in pictures.items()}
     seen = {name: maps for name, maps in margins.items() if name != "history" or len(past)}
@@ -85,8 +85,3 @@ def diversity(refined, synthetic):
 
 def _spread(pictures):
     return ops.mean(ops.std(pictures, axis=0))
-
-
-def as_floats(numbers: Mapping) -> dict[str, float]:
-    """Scalars of a compiled step as Python numbers."""
-    return {name: float(value) for name, value in numbers.items()}

@@ -14,18 +14,17 @@ from keras import ops
 from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.batches import Batch, Sampler
-from simrefine.data.images import to_signed, to_uint8
 from simrefine.data.looks import head_held, without_lips
 from simrefine.data.points import hold_map, mirror_order, mirror_points
 from simrefine.data.scenes import far_from_head
 from simrefine.methods import logged
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Frozen, Inputs, Inspection, Published, publish_refiner
-from simrefine.methods.shared import as_floats, diversity, gray_levels, look, margins_of, tell_apart
+from simrefine.methods.shared import diversity, gray_levels, look, margins_of, tell_apart
 from simrefine.methods.state import put_state, take_state, variables_by_name
 from simrefine.models.augmentation import augment, draw_augmentation
 from simrefine.models.average import follow
-from simrefine.models.history import HistoryBuffer
+from simrefine.models.history import HistoryBuffer, Places, draw_places
 from simrefine.models.keepers import Disturbance, cycle_loss, draw_disturbance, landmark_loss
 from simrefine.models.losses import patch_loss, realism_loss, self_regularisation
 from simrefine.models.networks import build_discriminator, build_refiner, judge
@@ -45,17 +44,17 @@ class RefinerBatch(NamedTuple):
 
 
 class DiscriminatorBatch(NamedTuple):
-    """What one update of the discriminator consumes, beside the history."""
+    """What one update of the discriminator consumes."""
 
     synthetic: np.ndarray  # [n or n / 2, h, w, c], dressed
     real: np.ndarray  # [n, h, w, c]
     draws: np.ndarray  # [2 n, DRAWS]: for refined, history, real
+    places: Places  # of the history
 
 
 class StepBatch(NamedTuple):
     refiner: list[RefinerBatch]  # K_g of them
     discriminator: list[DiscriminatorBatch]  # K_d of them
-    history_rng: np.random.Generator
 
 
 class SimGAN:
@@ -110,12 +109,13 @@ class SimGAN:
             config.discriminator_optimizer, self.discriminator.trainable_variables
         )
         # Half of D's refined faces come from the history where there is one.
-        refined = half if len(self.history.faces) else n
+        refined = half if self.history.capacity else n
         self._for_refiner = Sampler(inputs.synthetic, n, seed, "refiner synthetic", flip)
         self._for_discriminator = Sampler(inputs.synthetic, refined, seed, "discriminator synthetic", flip)
         self._real = Sampler(inputs.real, n, seed, "discriminator real", flip)
         self._realism = realism_loss(config.loss.realism)
         variables = [*self._variables().values(), *(frozen.extractor.variables if frozen.extractor else ())]
+        variables.append(self.history.faces)
         self._update_refiner = backend.compile_step(self.update_refiner, variables)
         self._pretrain_refiner = backend.compile_step(self.pretrain_refiner, variables)
         self._update_discriminator = backend.compile_step(self.update_discriminator, variables)
@@ -128,7 +128,8 @@ class SimGAN:
         options, config = self.config.training, self.config
         k_g, k_d, n = options.refiner_updates, options.discriminator_updates, options.batch_size
         rng, style_rng = (generator(options.seed, step, purpose) for purpose in ("augmentation", "style"))
-        keeper_rng = generator(options.seed, step, "keeper")
+        keeper_rng, history_rng = (generator(options.seed, step, purpose) for purpose in ("keeper", "history"))
+        updates = max(0, step - options.pretrain_refiner) * k_d  # of the discriminator, before this step
 
         dresser = self.inputs.dresser
 
@@ -150,10 +151,10 @@ class SimGAN:
                     synthetic=dresser.dress(self._for_discriminator.batch(step * k_d + k), style_rng).pictures,
                     real=self._real.batch(step * k_d + k).pictures,
                     draws=draw_augmentation(2 * n, rng),
+                    places=draw_places(updates + k, n // 2, self.history.capacity, history_rng),
                 )
                 for k in range(k_d)
             ],
-            history_rng=generator(options.seed, step, "history"),
         )
 
     def _points(self, batch: Batch) -> np.ndarray | None:
@@ -184,7 +185,7 @@ class SimGAN:
 
     # Algorithm 1
 
-    def step(self, batch: StepBatch, step: int) -> dict[str, float]:
+    def step(self, batch: StepBatch, step: int) -> dict:
         """One pass of the outer loop, after both pretrainings; the numbers of the last update of each kind."""
         options = self.config.training
         set_learning_rates(self.config, step, self.refiner_optimiser, self.discriminator_optimiser)
@@ -192,29 +193,23 @@ class SimGAN:
         if step < options.pretrain_refiner:
             for refiner_batch in batch.refiner:
                 numbers |= self._pretrain_refiner(refiner_batch, np.float32(step))
-            return as_floats(numbers)
+            return numbers
         if step >= options.pretrain_refiner + options.pretrain_discriminator:
             for refiner_batch in batch.refiner:
                 numbers |= self._update_refiner(refiner_batch, np.float32(step))
         for discriminator_batch in batch.discriminator:
-            synthetic = discriminator_batch.synthetic
-            past = self._past(len(synthetic), batch.history_rng, synthetic)
-            refined, discriminator_numbers = self._update_discriminator(discriminator_batch, past)
+            self._open_history(discriminator_batch.synthetic)
+            refined, discriminator_numbers = self._update_discriminator(discriminator_batch)
             numbers |= discriminator_numbers
-            if len(self.history.faces):
-                self.history.push(to_uint8(np.asarray(refined)), batch.history_rng)
-        return as_floats(numbers) | ({"history/fill": self.history.fill} if len(self.history.faces) else {})
+            if self.history.capacity:
+                self.history.push(refined, discriminator_batch.places.replaced)
+        return numbers | ({"history/fill": self.history.fill} if self.history.capacity else {})
 
-    def _past(self, n: int, rng: np.random.Generator, synthetic: np.ndarray) -> np.ndarray:
-        """Float32 [n, h, w, c] from the history; [0, h, w, c] where there is none."""
-        if not len(self.history.faces):
-            return synthetic[:0]
-        if self.history.count < n:
-            # Before the first push there is no past. The paper's schedule has D see refined faces only, so the
-            # buffer opens with what the refiner makes now.
-            first = np.asarray(ops.convert_to_numpy(self.refiner(synthetic, training=False)))
-            self.history.push(to_uint8(first), rng)
-        return to_signed(self.history.sample(n, rng))
+    def _open_history(self, synthetic) -> None:
+        """Before the first push there is no past. The paper's schedule has D see refined faces only, so the buffer
+        opens with what the refiner makes now."""
+        if self.history.count < min(len(synthetic), self.history.capacity):
+            self.history.push(self.refiner(synthetic, training=False), np.arange(len(synthetic), dtype=np.int32))
 
     def update_refiner(self, batch: RefinerBatch, step):
         """L_R = L_real + sum of lambda * L_reg, and the keepers, move the refiner only (eq. 2 and 4); then the average
@@ -270,14 +265,16 @@ class SimGAN:
             numbers["keeper/landmarks"] = landmark_loss(self.frozen.landmarks, refined, batch.points)
         return numbers
 
-    def update_discriminator(self, batch: DiscriminatorBatch, past):
-        """L_D (eq. 1): refined faces, half current and half past, are 1, real faces 0; moves the discriminator only."""
+    def update_discriminator(self, batch: DiscriminatorBatch):
+        """L_D (eq. 1): refined faces, half current and half past, are 1, real faces 0; moves the discriminator only.
+        Returns the current refined faces and the numbers."""
         refined = ops.stop_gradient(self.refiner(batch.synthetic, training=False))
+        past = self.history.sample(batch.places.past)
         pictures = ops.concatenate([refined, past, batch.real])
         pictures = augment(pictures, batch.draws, self.config.augmentation)
 
         def loss():
-            return tell_apart(self._realism, self.discriminator, pictures, batch.synthetic.shape[0], past.shape[0])
+            return tell_apart(self._realism, self.discriminator, pictures, refined.shape[0], past.shape[0])
 
         numbers = backend.minimise(loss, self.discriminator.trainable_variables, self.discriminator_optimiser)
         return refined, numbers

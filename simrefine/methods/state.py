@@ -28,7 +28,7 @@ def take_state(
 ) -> dict[str, np.ndarray]:
     """Weights and the faces of the histories."""
     arrays = {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in variables.items()}
-    return arrays | {f"{name}/faces": history.faces[: history.count] for name, history in histories.items()}
+    return arrays | {f"{name}/faces": history.held() for name, history in histories.items()}
 
 
 def put_state(
@@ -51,9 +51,7 @@ def put_state(
         )
     assign(list(variables.values()), [arrays[name] for name in variables], source)
     for name, history in histories.items():
-        faces = arrays[f"{name}/faces"]
-        history.faces[: len(faces)] = faces
-        history.count = len(faces)
+        history.hold(arrays[f"{name}/faces"])
 
 
 def build_from(build: Callable[[], keras.Model], values: list[np.ndarray], source: Path) -> keras.Model:

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from simrefine.models.augmentation import shift
+from simrefine.models.kinks import magnitude
 from simrefine.models.landmarks import mean_error
 
 NOISE = 0.08  # standard deviation, in units of [-1, 1]: 10 gray levels
@@ -50,7 +51,7 @@ def cycle_loss(inverse: keras.Model, refined, synthetic, disturbance: Disturbanc
     the face is not.
     """
     recovered = inverse(disturb(refined, disturbance), training=True)
-    return ops.mean(ops.abs(recovered - _move(synthetic, disturbance)))
+    return ops.mean(magnitude(recovered - _move(synthetic, disturbance)))
 
 
 def landmark_loss(network: keras.Model, refined, points):

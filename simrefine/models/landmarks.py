@@ -8,6 +8,7 @@ network is trained on coordinates. About a million weights, no batch norm; the l
 import keras
 from keras import ops
 
+from simrefine.models.kinks import magnitude
 from simrefine.models.networks import convolutions
 
 STRIDE = 16  # px a side of the coarsest map's cells
@@ -45,7 +46,7 @@ def mean_error(found, wanted, known):
         found, wanted: [n, k, 2]; `wanted` is finite everywhere.
         known: 1 where labelled, else 0, for points [n, k, 1] or for coordinates [n, k, 2].
     """
-    return ops.sum(ops.abs(found - wanted) * known) / ops.maximum(ops.sum(known), 1.0)
+    return ops.sum(magnitude(found - wanted) * known) / ops.maximum(ops.sum(known), 1.0)
 
 
 class SoftArgmax(keras.layers.Layer):

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from simrefine.models.kinks import magnitude
+
 REAL, REFINED = 0, 1  # places on the logits' last axis, and the paper's labels: D = P(refined)
 # Terms for faces that are dressed part by part, and where they hold. They are squares: beside terms that hold features,
 # a magnitude of their weight would have its kink at no change at all, where the refiner would never leave it.
@@ -64,7 +66,7 @@ def patch_accuracy(logit_maps: list, is_refined: bool):
 def l1(refined, synthetic):
     """The per-channel L1 (eq. 4, psi = identity); its mean is ||x - R(x)||_1 / n. Pictures to a penalty a pixel and
     channel, [n, h, w, c], as the other terms."""
-    return ops.abs(refined - synthetic)
+    return magnitude(refined - synthetic)
 
 
 def l2(refined, synthetic):
@@ -74,21 +76,21 @@ def l2(refined, synthetic):
 
 def channel_mean(refined, synthetic):
     """psi = mean of the colour channels, the paper's choice for colour: hue is free, brightness held. [n, h, w, 1]."""
-    return ops.abs(ops.mean(refined - synthetic, axis=-1, keepdims=True))
+    return magnitude(ops.mean(refined - synthetic, axis=-1, keepdims=True))
 
 
 def gradient(refined, synthetic):
     """psi = image derivatives along both axes, averaged; beyond its last row and column a picture stays as it is."""
     change = refined - synthetic
-    rows = ops.pad(ops.abs(change[:, 1:] - change[:, :-1]), ((0, 0), (0, 1), (0, 0), (0, 0)))
-    columns = ops.pad(ops.abs(change[:, :, 1:] - change[:, :, :-1]), ((0, 0), (0, 0), (0, 1), (0, 0)))
+    rows = ops.pad(magnitude(change[:, 1:] - change[:, :-1]), ((0, 0), (0, 1), (0, 0), (0, 0)))
+    columns = ops.pad(magnitude(change[:, :, 1:] - change[:, :, :-1]), ((0, 0), (0, 0), (0, 1), (0, 0)))
     return (rows + columns) / 2.0
 
 
 def high_pass(refined, synthetic):
     """psi = x - box blur of x over 9/64 of the side: holds edges and features, leaves slow colour and light free."""
     change = refined - synthetic  # the filter is linear, so it may act on the difference
-    return ops.abs(change - _mean_within(ops.ones_like(change[..., :1]), change, 9 / 64))
+    return magnitude(change - _mean_within(ops.ones_like(change[..., :1]), change, 9 / 64))
 
 
 def band(head, refined, synthetic):
@@ -143,7 +145,7 @@ def _odd(width: float) -> int:
 
 def feature_distance(extractor: keras.Model, refined, synthetic):
     """psi = feature maps of `extractor` (see `build_feature_extractor`): [n, h', w', c']."""
-    return ops.abs(extractor(refined, training=False) - extractor(synthetic, training=False))
+    return magnitude(extractor(refined, training=False) - extractor(synthetic, training=False))
 
 
 def self_regularisation(

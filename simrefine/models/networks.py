@@ -17,6 +17,7 @@ from keras import ops
 
 from simrefine.catalogue import REFINERS
 from simrefine.config import RefinerOptions
+from simrefine.models.kinks import clipped
 from simrefine.models.pretrained import build_features, read_pretrained
 
 PRETRAINED_SIDE = 128  # px, below which a face is small for a network that was trained on pictures of 224 px
@@ -36,7 +37,7 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
         refined = picture + options.bound * ops.tanh(change)
     else:
         refined = conv(features, channels, 1, dtype="float32")
-    return keras.Model(picture, ops.clip(refined, -1.0, 1.0), name="refiner")
+    return keras.Model(picture, clipped(refined), name="refiner")
 
 
 def reach(options: RefinerOptions, channels: int) -> int:

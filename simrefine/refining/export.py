@@ -34,11 +34,14 @@ def export(run: Path | str, to: str, out: Path | str) -> Path:
         The network's file, or for a SavedModel its folder, inside `out`.
 
     Raises:
-        UserError: there is no refiner, `to` is unknown, its packages are missing, `out` is there or cannot be written.
+        UserError: there is no refiner, `to` is unknown, its packages are missing, the backend is not TensorFlow, `out`
+            is there or cannot be written.
     """
     run, out = Path(run), Path(out)
     if to not in EXPORTS:
         raise UserError(f"the export format {to!r} is unknown", f"choose one of {', '.join(EXPORTS)}")
+    if backend.name != "tensorflow":
+        raise UserError(f"Keras exports through TensorFlow, and runs on {backend.name}", "set KERAS_BACKEND=tensorflow")
     facts = EXPORTS[to]
     if missing := [package for package in facts.packages if importlib.util.find_spec(package) is None]:
         raise UserError(

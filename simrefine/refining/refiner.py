@@ -38,7 +38,7 @@ class Refiner:
 
     Args:
         path: the folder.
-        precision: "float32" gives the same pictures on every machine; "auto" or "bfloat16" may differ by a gray
+        precision: "float32" gives the same pictures on every CPU; "auto" or "bfloat16" may differ by a gray
             level and is several times faster where the hardware has bfloat16.
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
         photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the

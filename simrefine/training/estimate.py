@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from simrefine import backend
 from simrefine.config import Config
 from simrefine.data.faces import Faces
 from simrefine.errors import UserError
@@ -38,8 +39,10 @@ def estimate_training(config: Config, synthetic: Faces, real: Faces, dtype: str)
     frozen = freeze_networks(short, inputs, dressing.parser, dtype, lambda line: None, resumed=False)
     method = METHODS[config.method.name](short, inputs, dtype, frozen)
     steps = range(config.training.all_steps)[-TRIED:]  # the last ones: no pretraining
-    for step, batch in zip(steps, Prefetcher(method.batch, steps), strict=True):
-        method.step(batch, step)
+    batches = Prefetcher(lambda step: backend.to_device(method.batch(step)), steps)
+    for step, batch in zip(steps, batches, strict=True):
+        for number in method.step(batch, step).values():
+            float(number)  # the step has ended when its numbers are there
         own.tick()
     if not own.measured:
         return "not estimated: there are too few steps"

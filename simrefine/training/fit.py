@@ -41,7 +41,7 @@ def fit(
         return backend.minimise(lambda: (loss(*arrays), {}), variables, optimizer)
 
     step = backend.compile_step(update, [*network.variables, *optimizer.variables])
-    for index, arrays in enumerate(Prefetcher(batch, range(steps))):
+    for index, arrays in enumerate(Prefetcher(lambda step: backend.to_device(batch(step)), range(steps))):
         step(*arrays)
         if progress:
             progress((index + 1) / steps)

@@ -141,6 +141,13 @@ class Monitor:
         self._write_scalars(self._first, {"parser/agreement": agreement})
         self._add_picture(self._first, "parser/photographs and their parts", sheet, PARSER_PICTURE)
 
+    def tick(self, done: int) -> None:
+        """A step has ended, and `done` are done in all; its numbers may come later."""
+        self._progress.update(self._task, completed=done)
+        self._pace.tick()
+        if rest := self._pace.rest(self._total - done):
+            self.say(rest)
+
     def step(self, step: int, numbers: dict[str, float], seconds_waited: float) -> None:
         """Takes the numbers of step `step`; at the end of each window writes their means.
 
@@ -148,11 +155,7 @@ class Monitor:
         """
         for name, value in numbers.items():
             self._window[name].append(value)
-        self._progress.update(self._task, completed=step + 1)
         done = step + 1
-        self._pace.tick()
-        if rest := self._pace.rest(self._total - done):
-            self.say(rest)
         if done % self._config.monitor.scalars_every and done != self._total:
             return
         seconds = time.perf_counter() - self._window_began

@@ -90,8 +90,9 @@ def read_metrics(file: Path) -> list[dict]:
 
 def describe_environment(dtype: str) -> dict[str, str | None]:
     """Versions, device, precision and commit, for environment.json."""
-    packages = ("simrefine", "tensorflow", "keras", "numpy", "opencv-python-headless", "tensorboard")
+    packages = ("simrefine", backend.name, "keras", "numpy", "opencv-python-headless", "tensorboard")
     return {name: version(name) for name in packages} | {
+        "backend": backend.name,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": backend.describe_device(),

@@ -33,6 +33,7 @@ from simrefine.training.inputs import read_piles, resolve_size, spread
 from simrefine.training.monitor import Monitor
 from simrefine.training.output import Output
 from simrefine.training.published import is_published, write_published
+from simrefine.training.room import reporting_short_memory
 from simrefine.training.run_folder import checkpoint_to_resume, claim, describe_environment, locked, next_run
 
 
@@ -90,7 +91,7 @@ def train(
     shown = check_data(config, *piles, say)
     synthetic, real, held_out = _hold_out(config, run, *piles, resume, say)
 
-    with locked(run), reporting_disk_faults(run):
+    with locked(run), reporting_disk_faults(run), reporting_short_memory(config, run):
         remove_leftovers(run)
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
@@ -140,31 +141,38 @@ def _run_steps(
 ) -> Result:
     """The loop: a batch, a step, now and then a look and a checkpoint, until all steps are done or a signal comes."""
     first, total = steps.start, steps.stop
-    if first:
-        monitor.say(f"continuing at step {first}")
-        if not is_published(run / "refiner", first):  # an earlier process ended between its checkpoint and this
-            write_published(run / "refiner", method.publish(), first)
-            monitor.say(f"published the refiner of step {first}, which was missing")
-    elif held_out:
-        held_out.look_at_unrefined(method, monitor)
+    _begin(method, run, held_out, monitor, first)
     synthetic, real = (to_signed(pile[spread(len(pile), config.monitor.faces)]) for pile in inputs[:2])
-    batches = Prefetcher(method.batch, steps)
+    batches = Prefetcher(lambda step: backend.to_device(method.batch(step)), steps)
     if steps:
         monitor.say("compiling the training step (the first one takes a while)")
     saved = done = first
+    unread: list[tuple[int, dict]] = []  # steps and their numbers, which may still be on their way
+
+    def read_numbers() -> None:
+        for past, numbers in unread:
+            numbers = {name: float(value) for name, value in numbers.items()}
+            stop_on_nan(numbers, past, run, saved)
+            monitor.step(past, numbers, batches.seconds_waited)
+        unread.clear()
+
     with Interruption() as interruption:
         for step, batch in zip(steps, batches, strict=True):
-            numbers = method.step(batch, step)
-            stop_on_nan(numbers, step, run, saved)
+            unread.append((step, method.step(batch, step)))
             done = step + 1
-            monitor.step(step, numbers, batches.seconds_waited)
+            monitor.tick(done)
+            if done % config.monitor.scalars_every == 0:
+                read_numbers()
             if monitor.unheard:
                 interruption.ask(OUTPUT_CLOSED)
             last = done == total or interruption.signal is not None
-            if done % config.monitor.images_every == 0 or last or step == first:
-                monitor.pictures(done, real, method.inspect(synthetic, real))
+            shows = done % config.monitor.images_every == 0 or last or step == first
             looks = held_out and (done % config.evaluation.every == 0 or last)
             saves = done % config.monitor.checkpoint_every == 0 or last
+            if shows or looks or saves:
+                read_numbers()  # nothing is kept of a step whose numbers are none
+            if shows:
+                monitor.pictures(done, real, method.inspect(synthetic, real))
             if looks or saves:
                 state = method.state()
                 stop_on_nan(state, step, run, saved)  # a loss tells of it one step later, and perhaps there is none
@@ -176,10 +184,28 @@ def _run_steps(
                 saved = done
             if last:
                 break
-        if done < total:
-            monitor.say(f"stopped at step {done} by {interruption.name}; everything is saved")
-            monitor.say(f"to go on:  simrefine train --resume --run {run}")
-            return Result(run, done, interruption.exit_code)
+    return _end(config, run, held_out, monitor, done, interruption)
+
+
+def _begin(method: Method, run: Path, held_out: HeldOut | None, monitor: Monitor, first: int) -> None:
+    """What is done before the first step."""
+    if first:
+        monitor.say(f"continuing at step {first}")
+        if not is_published(run / "refiner", first):  # an earlier process ended between its checkpoint and this
+            write_published(run / "refiner", method.publish(), first)
+            monitor.say(f"published the refiner of step {first}, which was missing")
+    elif held_out:
+        held_out.look_at_unrefined(method, monitor)
+
+
+def _end(
+    config: Config, run: Path, held_out: HeldOut | None, monitor: Monitor, done: int, interruption: Interruption
+) -> Result:
+    """Says how it ended, and what to do next."""
+    if done < config.training.all_steps:
+        monitor.say(f"stopped at step {done} by {interruption.name}; everything is saved")
+        monitor.say(f"to go on:  simrefine train --resume --run {run}")
+        return Result(run, done, interruption.exit_code)
     monitor.say(f"done: the refiner is in {run / 'refiner'}")
     model = run
     if held_out and held_out.best:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny import draw_face, tiny_config, tiny_inputs
 
-from simrefine.data.images import to_signed
+from simrefine.data.images import to_signed, to_uint8
 from simrefine.methods.cyclegan import CycleGAN
 from simrefine.models.losses import least_squares, patch_loss
 from simrefine.models.networks import judge
@@ -45,9 +45,8 @@ def test_each_update_moves_its_own_players(uncompiled):
     after = {name for name, network in networks(gan).items() if moved(before[name], network)}
     assert after == {"refiner", "inverse", "average", "inverse_average"}
     before = {name: weights(network) for name, network in networks(gan).items()}
-    sides = [(np.asarray(pictures)[:2], np.asarray(pictures)[2:]) for pictures in made]
     draws = np.zeros((2 * N, 4), np.float32)
-    gan._update_discriminators(sides, (faces(real=True), faces()), (draws, draws))
+    gan._update_discriminators(made, (faces(real=True), faces()), (draws, draws), gan.batch(0).places)
     after = {name for name, network in networks(gan).items() if moved(before[name], network)}
     assert after == {"for_photographs", "for_renders"}
 
@@ -82,14 +81,15 @@ def test_the_logged_numbers_are_what_their_names_say(uncompiled):
 
 def test_each_side_has_a_history_of_its_own_and_sees_half_of_it(uncompiled):
     gan = build()
-    for step in range(3):
+    made, update = [], gan._update_refiners
+    gan._update_refiners = lambda *arrays: made.append(update(*arrays)) or made[-1]
+    for step in range(2):
         numbers = gan.step(gan.batch(step), step)
     assert numbers["history/fill"] == 1
-    photographs, renders = (history.faces for history in gan.histories.values())
-    assert (photographs != renders).any()
-    current, past = gan._mix_with_past(faces(), gan.histories["renders"], np.random.default_rng(0))
-    np.testing.assert_array_equal(current, faces()[:2])
-    assert past.shape == (2, 16, 16, 3)
+    assert all(len(places.past) == len(places.replaced) == 2 for places in gan.batch(2).places)
+    for side, history in enumerate(gan.histories.values()):
+        first, second = (to_uint8(np.asarray(pictures[side])) for pictures, _ in made)
+        np.testing.assert_array_equal(history.held(), np.concatenate([first[2:], first[:2], second[:2]]))
 
 
 def test_without_a_history_the_discriminators_see_all_that_was_made(uncompiled):

@@ -10,10 +10,11 @@ from tiny import ArrayPile, draw_face, tiny_config, tiny_inputs
 
 from simrefine.catalogue import REALISM
 from simrefine.data.dressing import PartLooks, read_looks
-from simrefine.data.images import to_signed
+from simrefine.data.images import to_signed, to_uint8
 from simrefine.methods.method import Frozen, Inputs
 from simrefine.methods.simgan import DiscriminatorBatch, RefinerBatch, SimGAN
 from simrefine.models.augmentation import draw_augmentation
+from simrefine.models.history import Places
 from simrefine.models.keepers import draw_disturbance
 from simrefine.models.landmarks import build_landmark_network
 from simrefine.models.losses import margin
@@ -43,7 +44,8 @@ def refiner_batch(n=N, seed=0, draws=None, **more):
 
 def discriminator_batch(n_refined=2, seed=0, draws=None):
     draws = draw_augmentation(2 * N, np.random.default_rng(seed)) if draws is None else draws
-    return DiscriminatorBatch(faces(n_refined, seed=seed + 10), faces(N, real=True, seed=seed), draws)
+    places = Places(*np.int32([[0, 1], [0, 1]]))
+    return DiscriminatorBatch(faces(n_refined, seed=seed + 10), faces(N, real=True, seed=seed), draws, places)
 
 
 def weights(network):
@@ -70,7 +72,7 @@ def test_the_refiners_update_moves_the_refiner_and_its_average_only(uncompiled):
 def test_the_discriminators_update_moves_all_of_the_discriminator_and_nothing_else(uncompiled):
     gan = build()
     before = {network: weights(network) for network in (gan.refiner, gan.average, gan.discriminator)}
-    gan.update_discriminator(discriminator_batch(), faces(2))
+    gan.update_discriminator(discriminator_batch())
     assert moved(before[gan.discriminator], gan.discriminator) == len(gan.discriminator.variables)
     assert moved(before[gan.refiner], gan.refiner) == 0 and moved(before[gan.average], gan.average) == 0
 
@@ -185,15 +187,16 @@ def test_the_logged_numbers_are_what_their_names_say(uncompiled):
     # The refiner has moved; put it back so that the discriminator meets the same faces.
     gan.refiner.variables[-1].assign([0.1, 0.2, -0.1])
     gan.refiner.variables[-2].assign(0 * gan.refiner.variables[-2])
-    got = got | gan.update_discriminator(for_discriminator, past)[1]
+    gan.history.hold(to_uint8(past))
+    got = got | gan.update_discriminator(for_discriminator)[1]
     assert {name: float(value) for name, value in got.items()} == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_the_discriminator_sees_half_current_and_half_past_refined_faces(uncompiled):
     gan = build()
     seen = []
-    gan._update_discriminator = lambda batch, past: (
-        seen.append((len(batch.synthetic), len(past), len(batch.real))),
+    gan._update_discriminator = lambda batch: (
+        seen.append((len(batch.synthetic), len(batch.places.past), len(batch.real))),
         (batch.synthetic, {}),
     )[1]
     for step in range(3):
@@ -201,12 +204,13 @@ def test_the_discriminator_sees_half_current_and_half_past_refined_faces(uncompi
     assert seen == [(2, 2, 4)] * 3
 
 
-def test_past_faces_come_out_of_the_history_as_they_went_in(uncompiled):
-    gan = build()
-    gan.step(gan.batch(0), 0)
-    stored = to_signed(gan.history.faces[: gan.history.count])
-    for face in gan._past(2, np.random.default_rng(0), faces(2)):
-        assert any(np.array_equal(face, old) for old in stored)
+def test_the_history_opens_with_what_the_refiner_makes_and_then_takes_every_face_in(uncompiled):
+    gan = build(refiner_optimizer__learning_rate=0.0)
+    batches = [gan.batch(step) for step in range(2)]
+    for step, batch in enumerate(batches):
+        gan.step(batch, step)
+    made = [to_uint8(batch.discriminator[0].synthetic) for batch in batches]  # the refiner is still the identity
+    np.testing.assert_array_equal(gan.history.held(), np.concatenate([made[0], made[0], made[1]]))
 
 
 def test_without_a_history_the_discriminator_sees_current_faces_only(uncompiled):

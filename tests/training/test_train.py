@@ -277,6 +277,26 @@ def test_a_nan_stops_the_run_naming_the_step_and_the_last_good_checkpoint(piles,
     assert newest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 4
 
 
+def test_numbers_are_read_at_the_end_of_a_window_and_before_anything_is_kept(piles, tmp_path, monkeypatch):
+    # A read waits for the device; between reads a step is only begun.
+    done, read = [], []
+
+    class Number:
+        def __float__(self):
+            read.append(len(done))
+            return 0.5
+
+    def step(self, batch, step):
+        done.append(step)
+        return {"refiner/realism": Number()}
+
+    monkeypatch.setattr(SimGAN, "step", step)
+    every = {"monitor__scalars_every": 4, "monitor__checkpoint_every": 6, "monitor__images_every": 100}
+    train(tiny(piles, training__steps=9, **every), tmp_path / "run", quiet=True)
+    assert read == [1, 4, 4, 4, 6, 6, 8, 8, 9], "the first pictures, a window, a checkpoint, a window, the end"
+    assert [each["step"] for each in metrics(tmp_path / "run")] == [4, 8, 9]
+
+
 EVALUATING = {
     "evaluation__every": 4,
     "evaluation__faces": 10,
