@@ -219,7 +219,7 @@ class GeneratorOptions:
     parts: bool = option(True, "a local generator a part, whose depths make the masks; false = a single decoder")
     photographs: bool = option(True, "learn from the photographs too, by the domain switch; false = renders alone")
     face_only: float = option(
-        0.8,
+        0.5,
         "share of the faces that the identity network is shown with another's hair, clothes and room, lest it learn "
         "those",
         low=0,
@@ -352,6 +352,7 @@ class Config:
     generator_loss: GeneratorLossOptions
     history: HistoryOptions
     refiner_optimizer: OptimizerOptions
+    identity_optimizer: OptimizerOptions
     generator_optimizer: OptimizerOptions
     discriminator_optimizer: OptimizerOptions
     training: TrainingOptions

@@ -31,7 +31,7 @@ from simrefine.models import generator_losses as losses
 from simrefine.models.augmentation import augment, shift_by_draws
 from simrefine.models.average import follow
 from simrefine.models.embedding import person_loss
-from simrefine.models.generator import build_face_discriminator, build_players, coarse_side
+from simrefine.models.generator import build_face_discriminator, coarse_side, player_builders
 from simrefine.models.optimisers import build_optimiser, falling_share
 
 MOVE = 0.1  # by which D's slope is found, standard deviation in units of [-1, 1]
@@ -62,15 +62,19 @@ class FaceGenerator:
         seed, people = config.training.seed, len(inputs.names)
         self.config, self.inputs = config, inputs
         self.batch = Batches(config, inputs).make
-        self.now, self.average = (build_players(options, people, size, channels, dtype, seed) for _ in range(2))
+        builders = player_builders(options, people, size, channels, dtype, seed)
+        self.now, self.average = ({name: build() for name, build in builders.items()} for _ in range(2))
         self.discriminator = build_face_discriminator(options, size, channels, dtype, seed + 5)
         self._moves = {
             "identity": [variable for name in IDENTITY for variable in self.now[name].trainable_variables],
             "makers": [variable for name in MAKERS for variable in self.now[name].trainable_variables],
             "discriminator": self.discriminator.trainable_variables,
         }
-        self._rates = dict.fromkeys(("identity", "makers"), config.generator_optimizer)
-        self._rates["discriminator"] = config.discriminator_optimizer
+        self._rates = {
+            "identity": config.identity_optimizer,
+            "makers": config.generator_optimizer,
+            "discriminator": config.discriminator_optimizer,
+        }
         self.optimisers = {name: build_optimiser(self._rates[name], self._moves[name]) for name in self._moves}
         shapes = {
             "identity_sums": (people, options.identity),
@@ -105,8 +109,8 @@ class FaceGenerator:
 
         def loss():
             cosines = self.now["people"](self.now["identity"](batch.shown, training=True), training=True)
-            right = ops.equal(ops.cast(ops.argmax(cosines, axis=-1), "int32"), batch.people)
-            total = person_loss(cosines, batch.people)
+            right = ops.equal(ops.cast(ops.argmax(cosines, axis=-1), "int32"), batch.shown_people)
+            total = person_loss(cosines, batch.shown_people)
             return total, {"identity/loss": total, "identity/accuracy": ops.mean(ops.cast(right, "float32"))}
 
         numbers = backend.minimise(loss, self._moves["identity"], self.optimisers["identity"])

@@ -38,8 +38,9 @@ class GeneratorBatch(NamedTuple):
     """What one step consumes. Of n faces to be made, m have the attributes of a true face and k are samples."""
 
     faces: np.ndarray  # [n, h, w, c] in [-1, 1]: views of n / views people
-    shown: np.ndarray  # [n, h, w, c]: the same as I is shown them
     people: np.ndarray  # int32 [n]
+    shown: np.ndarray  # [n, h, w, c]: any renders, as I is shown them
+    shown_people: np.ndarray  # int32 [n]
     sources: np.ndarray  # [m, h, w, c]: whose identity
     wanted: np.ndarray  # [m, h, w, c]: whose attributes; renders, then photographs
     parts: np.ndarray  # [m, h, w, parts]: theirs; 0 of photographs
@@ -70,6 +71,8 @@ class Batches:
         samples = samples_of(n, options.views)
         others = (n - samples) // 4  # pairs of two people, and photographs
         faces, people, parts = self._views(n // options.views, rng)
+        # I learns from any renders: with so few people in a batch, each step would turn it towards those.
+        shown, shown_people, shown_parts = self._take(rng.integers(len(self._inputs.people), size=n), rng)
         photographs = self._photographs(others, rng)
         places = rng.permutation(n)[: n - samples - len(photographs)]
         wanted = np.concatenate([faces[places], photographs])
@@ -79,8 +82,9 @@ class Batches:
         domains = np.repeat([0, 1, 0], [len(places), len(photographs), samples])
         return GeneratorBatch(
             faces=to_signed(faces),
-            shown=to_signed(self._inputs.disturb(self._behind(faces, parts, photographs, rng), rng)),
             people=people,
+            shown=to_signed(self._inputs.disturb(self._behind(shown, shown_parts, photographs, rng), rng)),
+            shown_people=shown_people,
             sources=to_signed(sources),
             wanted=to_signed(wanted),
             parts=np.concatenate([parts[places], nothing]),
@@ -94,11 +98,15 @@ class Batches:
         )
 
     def _views(self, count: int, rng: np.random.Generator) -> tuple:
-        """`count` people, `views` of each: uint8 faces, int32 people and soft labels. Half of the faces are mirrored,
-        where `data.flip` says so."""
+        """`count` people, `views` of each, see `_take`."""
         people = rng.permutation(len(self._of_person))[:count]
         views = self._config.generator.views
-        places = np.concatenate([np.resize(rng.permutation(self._of_person[person]), views) for person in people])
+        places = [np.resize(rng.permutation(self._of_person[person]), views) for person in people]
+        return self._take(np.concatenate(places), rng)
+
+    def _take(self, places: np.ndarray, rng: np.random.Generator) -> tuple:
+        """The renders at `places`: uint8 faces, int32 people and soft labels. Half of the faces are mirrored, where
+        `data.flip` says so."""
         faces, labels = self._inputs.renders[places], self._inputs.parts[places]
         mirrored = self._mirrored(len(faces), rng)
         labels = np.where(mirrored[..., 0], labels[:, :, ::-1], labels)

@@ -10,6 +10,8 @@ layers compute in `dtype`, the last of each network in float32.
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -36,16 +38,16 @@ def parts_of(options: GeneratorOptions) -> int:
     return len(PARTS) if options.parts else 1
 
 
-def build_players(
+def player_builders(
     options: GeneratorOptions, people: int, size: int, channels: int, dtype: str, seed: int
-) -> dict[str, keras.Model]:
-    """All but D, by name."""
+) -> dict[str, Callable[[], keras.Model]]:
+    """What builds each network but D, by its name."""
     return {
-        "identity": build_identity(options, size, channels, dtype, seed),
-        "people": build_people(options, people, seed + 1),
-        "attributes": build_attributes(options, size, channels, dtype, seed + 2),
-        "mapping": build_mapping(options, seed + 3),
-        "generator": build_generator(options, size, channels, dtype, seed + 4),
+        "identity": partial(build_identity, options, size, channels, dtype, seed),
+        "people": partial(build_people, options, people, seed + 1),
+        "attributes": partial(build_attributes, options, size, channels, dtype, seed + 2),
+        "mapping": partial(build_mapping, options, seed + 3),
+        "generator": partial(build_generator, options, size, channels, dtype, seed + 4),
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simrefine.catalogue import PARTS
+from simrefine.catalogue import PART_COLOURS, PARTS
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces
 from simrefine.data.images import to_channels, to_signed, to_uint8
@@ -22,7 +22,7 @@ from simrefine.training.estimate import TRIED
 from simrefine.training.inputs import read_folders, spread
 from simrefine.training.landmarks import augment_people
 from simrefine.training.monitor import Monitor
-from simrefine.training.montage import PART_COLOURS, sheet
+from simrefine.training.montage import sheet
 from simrefine.training.pace import Pace, in_words
 
 GRID_PICTURE = (

@@ -129,12 +129,17 @@ def train(
             method.restore(checkpoint.arrays, checkpoint.path)
         with task.monitor(run, config, method.logged, first, total, console, opening) as monitor:
             if first:
-                monitor.say(f"continuing at step {first}")
-                if not is_published(run / makes, first):  # an earlier process ended between its checkpoint and this
-                    write_published(run / makes, method.publish(), first)
-                    monitor.say(f"published the {makes} of step {first}, which was missing")
+                _go_on(method, run / makes, first, monitor)
             task.begin(method, monitor, first)
             return _run_steps(task, method, config, run, monitor, range(first, total))
+
+
+def _go_on(method: Method, folder: Path, first: int, monitor: Monitor) -> None:
+    """Says so, and publishes what an earlier process did not that ended between its checkpoint and this."""
+    monitor.say(f"continuing at step {first}")
+    if not is_published(folder, first):
+        write_published(folder, method.publish(), first)
+        monitor.say(f"published the {folder.name} of step {first}, which was missing")
 
 
 def _run_steps(task: Task, method: Method, config: Config, run: Path, monitor: Monitor, steps: range) -> Result:
