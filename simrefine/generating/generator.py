@@ -47,7 +47,7 @@ class Generator:
 
     Attributes:
         size, channels: of the pictures.
-        names: of the people it was trained on.
+        names: of the people it was trained on and has seen a face of.
         fingerprint: SHA-256 of all that decides what it makes.
         has_parts: whether its codes are those of parts, which can be changed one by one.
         players: the networks, by name.
@@ -56,11 +56,12 @@ class Generator:
     def __init__(self, path: Path | str):
         published = read_generator(Path(path))
         options, data = published.config.generator, published.config.data
-        self.size, self.channels, self.names = data.size, data.channels, published.names
+        self.size, self.channels = data.size, data.channels
         self.fingerprint, self.step, self.has_parts = published.fingerprint, published.step, options.parts
         self.attributes = options.attributes
-        self._means = published.means
-        builders = player_builders(options, len(self.names), data.size, data.channels, "float32", 0)
+        self._of_name = {name: mean for name, mean in zip(published.names, published.means, strict=True) if mean.any()}
+        self.names = tuple(self._of_name)
+        builders = player_builders(options, len(published.names), data.size, data.channels, "float32", 0)
         backend.use_device()
         self.players = {
             name: build_from(build, published.players.get(name, []), Path(path)) for name, build in builders.items()
@@ -106,19 +107,17 @@ class Generator:
         """f of a person of the training, [identity].
 
         Raises:
-            UserError: there is nobody of that name, or no face of theirs was seen.
+            UserError: there is nobody of that name, or no face of theirs has been seen yet.
         """
-        if name not in self.names:
+        if name not in self._of_name:
             shown = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
             raise UserError(f"the generator knows nobody called {name!r}", f"its people are {shown}")
-        mean = self._means[self.names.index(name)]
-        if not mean.any():
-            raise UserError(f"the generator has seen no face of {name!r} yet", "train it for longer")
+        mean = self._of_name[name]
         return mean / np.linalg.norm(mean)
 
     def new_person(self, rng: np.random.Generator) -> np.ndarray:
         """f of somebody new, [identity]: drawn from the normal distribution over the people of the training."""
-        known = self._means[self._means.any(axis=1)]
+        known = np.stack([*self._of_name.values()])
         known = known / np.linalg.norm(known, axis=1, keepdims=True)
         mean = known.mean(axis=0)
         drawn = mean + (known - mean).T @ rng.standard_normal(len(known)) / np.sqrt(max(1, len(known) - 1))

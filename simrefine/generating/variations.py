@@ -15,6 +15,7 @@ LIGHT = "light"
 CHANGEABLE = (*PARTS, LIGHT)
 ASKED = 512  # faces by which the directions of light are found
 RIDGE = 10.0
+LEAST = 0.3  # correlation of light with z, below which z does not decide it
 REACH = 1.5  # standard deviation of a change of light along each direction, that of z being 1
 _HELD = ("skin", "eyes", "lips", "mouth", "hair")  # parts whose places and sizes light must not move
 
@@ -37,6 +38,8 @@ class Variations:
         check_parts(parts, generator)
         self._generator, self._parts = generator, parts
         self._light = light_directions(generator) if LIGHT in parts else None
+        if self._light is not None and not len(self._light):
+            raise UserError("this generator has not learnt light: no direction of z changes it", "train it for longer")
 
     def vary(self, codes: Codes, identities: np.ndarray, attributes: np.ndarray, rng: np.random.Generator) -> Codes:
         """One variation of each of n faces, given their codes, f and z; all random numbers are drawn from `rng`."""
@@ -58,7 +61,7 @@ class Variations:
 
 def light_directions(generator: Generator) -> np.ndarray:
     """Directions of z along which the light on the skin changes, and the places of the parts do not: float32
-    [3, attributes], orthonormal.
+    [k, attributes], orthonormal, k up to 3: as many as z decides.
 
     Ridge regression of the measures on z. z of samples is white, so the weights are the directions (elsewhere they
     would have to be multiplied by its covariance: Haufe et al. 2014, arXiv 1307.6890).
@@ -67,13 +70,16 @@ def light_directions(generator: Generator) -> np.ndarray:
     z = generator.new_attributes(ASKED, rng)
     faces = generator(np.stack([generator.new_person(rng) for _ in range(ASKED)]), z)
     light, places = _directions(z, skin_light(faces)), _directions(z, part_places(faces))
-    held = np.linalg.svd(places, full_matrices=False)[2][: min(len(places), z.shape[1] // 4)]  # the strongest of them
-    return np.linalg.qr((light - light @ held.T @ held).T)[0].T.astype(np.float32)
+    held = np.linalg.svd(places, full_matrices=False)[2][: z.shape[1] // 4]  # the strongest of them
+    _, strengths, directions = np.linalg.svd(light - light @ held.T @ held, full_matrices=False)
+    return directions[strengths > LEAST].astype(np.float32)
 
 
 def _directions(z: np.ndarray, measures: np.ndarray) -> np.ndarray:
-    """The weights [k, z] of standardised measures [n, k]."""
-    scaled = (measures - measures.mean(axis=0)) / (measures.std(axis=0) + 1e-6)
+    """The weights [k, z] of standardised measures [n, k]: their length is the correlation of a measure with what z says
+    of it, about, and what does not change has none."""
+    spread = measures.std(axis=0)
+    scaled = (measures - measures.mean(axis=0)) / np.where(spread > 1e-3, spread, np.inf)
     return np.linalg.solve(z.T @ z + RIDGE * np.eye(z.shape[1]), z.T @ scaled).T
 
 

@@ -165,7 +165,7 @@ class FaceGenerator:
         base, shape, texture = players["mapping"]([identities, z], training=True)
         if self.config.generator.parts:
             shape, texture = (code + mixed[..., None] * (ops.roll(code, 1, axis=0) - code) for code in (shape, texture))
-        return players["generator"]([base, shape, texture, domains], training=True)
+        return players["generator"]([base, shape, texture, ops.convert_to_tensor(domains)], training=True)
 
     def _asked(self, batch: GeneratorBatch):
         """W_c, the unit vectors of the people whose samples are asked for ([1]: the class): [k, identity]."""
@@ -221,7 +221,9 @@ class FaceGenerator:
     def _weight(self, name: str, step):
         options = self.config.generator_loss
         weight = getattr(options, WEIGHTS[name])
-        return weight * ops.minimum(1.0, step / max(1, options.kl_warm_up)) if WEIGHTS[name] == "kl" else weight
+        if WEIGHTS[name] == "kl" and options.kl_warm_up:
+            return weight * ops.minimum(1.0, step / options.kl_warm_up)
+        return weight
 
     def update_discriminator(self, batch: GeneratorBatch, made, masks):
         """-log D(x) - log(1 - D(x')), a domain each ([1], eq. 4), and R1, at a few of the true faces, move D only."""
@@ -254,7 +256,7 @@ class FaceGenerator:
         identities = ops.repeat(self.average["identity"](people, training=False), wanted.shape[0], axis=0)
         z, _ = self.average["attributes"](wanted, training=False)
         codes = self.average["mapping"]([identities, ops.tile(z, (people.shape[0], 1))], training=False)
-        pictures, logits, _ = self.average["generator"]([*codes, domains], training=False)
+        pictures, logits, _ = self.average["generator"]([*codes, ops.convert_to_tensor(domains)], training=False)
         return pictures, ops.softmax(logits, axis=-1)
 
     def inspect(self, faces: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
