@@ -24,7 +24,7 @@ FLOW = [
         "catalogue",
     ),
     *("config", "data", "drawing"),
-    *("backend", "models", "methods", "training", "refining", "generating", "evaluation", "demo"),
+    *("backend", "models", "measures", "methods", "training", "refining", "generating", "evaluation", "demo"),
     *("command", "cli_generate", "cli", "__main__"),
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen

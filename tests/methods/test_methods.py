@@ -13,6 +13,7 @@ from simrefine import catalogue
 from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.methods import METHODS
+from simrefine.methods.generator import FaceGenerator
 from simrefine.methods.logged import OF_EVERY_RUN, table_rows
 from simrefine.training.train import train
 
@@ -139,7 +140,8 @@ def test_an_option_that_does_nothing_for_the_method_is_refused(values, message):
 
 
 def test_the_docs_explain_what_the_methods_declare():
-    entries = list(dict.fromkeys(entry for method in METHODS.values() for entry in method.logged))
+    methods = [*METHODS.values(), FaceGenerator]
+    entries = list(dict.fromkeys(entry for method in methods for entry in method.logged))
     assert len({entry.name for entry in entries}) == len(entries), "one name, one meaning"
     page = (Path(__file__).parents[2] / "docs" / "curves.md").read_text()
     entries += OF_EVERY_RUN
