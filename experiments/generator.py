@@ -64,10 +64,10 @@ ROWS: dict[str, tuple[str, str]] = {  # what is printed, and the goal
     "inverted_auc": ("inverted and tuned: identity AUC", "0.9 of the ceiling"),
     "varied_auc": ("four variations of hair and light: identity AUC", "0.9 of the ceiling"),
     "swd": ("samples against photographs: SWD", "that of renders"),
-    "kid": ("samples against photographs: KID x 1000", "that of renders"),
+    "kid": ("samples against photographs: KID", "that of renders"),
     "auc": ("samples against photographs: AUC of a two-sample test", "that of renders"),
     "refined_swd": ("samples, refined: SWD", "that of refined renders"),
-    "refined_kid": ("samples, refined: KID x 1000", "that of refined renders"),
+    "refined_kid": ("samples, refined: KID", "that of refined renders"),
 }
 
 
@@ -289,7 +289,7 @@ def locality(generator: Generator, f: np.ndarray, z: np.ndarray) -> float:
 
 
 def measure_realism(pictures: np.ndarray, photographs: np.ndarray, prefix: str = "") -> dict:
-    kid = 1000 * kernel_distance(lite_features(pictures), lite_features(photographs))[0]
+    kid = kernel_distance(lite_features(pictures), lite_features(photographs))[0]
     return {f"{prefix}swd": wasserstein_mean(sliced_wasserstein(pictures, photographs)), f"{prefix}kid": kid}
 
 

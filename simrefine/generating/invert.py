@@ -6,13 +6,16 @@ import numpy as np
 from keras import ops
 
 from simrefine import backend
+from simrefine.catalogue import PARTS
 from simrefine.data.images import to_signed
 from simrefine.generating.generator import Codes, Generator
 from simrefine.models.generator import DOMAINS
+from simrefine.models.generator_losses import cross_entropy
 
 FACES = 8  # inverted at a time; a generator that is tuned, is tuned for all of them
 CODE_RATE, TUNE_RATE = 0.05, 1e-4  # of Adam
 STAY = 0.02  # weight of the squared distance of the codes from where the encoders put them
+MASKS = 0.5  # and of the drawn parts from what they were then, which no pixel says
 
 
 class Inverter:
@@ -48,6 +51,7 @@ class Inverter:
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], FACES - len(pictures), axis=0)])
         identities, attributes = self._generator.encode(filled)
         start = self._generator.codes(identities, attributes)
+        parts = self._generator.draw(start, DOMAINS[self._domain]).parts
         for variable, code in zip(self._codes, start, strict=True):
             variable.assign(code)
         wanted = to_signed(filled)
@@ -56,7 +60,7 @@ class Inverter:
             for variable in (step, *moments):
                 variable.assign(np.zeros(variable.shape, variable.dtype))
             for _ in range(count):
-                self._steps[name](wanted, identities, *start)
+                self._steps[name](wanted, identities, np.eye(len(PARTS), dtype=np.float32)[parts], *start)
         return Codes(*(np.asarray(ops.convert_to_numpy(code))[: len(pictures)] for code in self._codes))
 
     def restore(self) -> None:
@@ -64,15 +68,16 @@ class Inverter:
         for variable, value in zip(self._drawer.variables, self._original, strict=True):
             variable.assign(value)
 
-    def _update(self, name: str, wanted, identities, *start):
-        """L1 of the pixels, 1 - cosine of the identities, and what keeps the codes near where they began, move the
-        codes or the drawer."""
+    def _update(self, name: str, wanted, identities, parts, *start):
+        """L1 of the pixels, 1 - cosine of the identities, and what keeps codes and parts near where they began, move
+        the codes or the drawer."""
         domains = ops.tile(np.eye(len(DOMAINS), dtype=np.float32)[self._domain][None], (FACES, 1))
 
         def loss():
-            made, *_ = self._drawer([*self._codes, domains])
+            made, logits, _ = self._drawer([*self._codes, domains])
             found = self._generator.players["identity"](made)
             total = ops.mean(ops.abs(made - wanted)) + ops.mean(1.0 - ops.sum(found * identities, axis=-1))
+            total += MASKS * ops.mean(cross_entropy(logits, parts))
             total += STAY * sum(
                 ops.mean(ops.square(code - begun)) for code, begun in zip(self._codes, start, strict=True)
             )
