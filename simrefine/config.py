@@ -249,7 +249,10 @@ class GeneratorLossOptions:
     kl_warm_up: int = option(1000, "steps over which that weight rises from 0", low=0)
     reconstruction: float = option(5.0, "of the L1 between a made face and the one whose attributes it has", low=0)
     other: float = option(0.1, "share of it where the identity is another person's", low=0, high=1)
-    background: float = option(0.3, "share of it where a render's masks show the room behind it", low=0, high=1)
+    background: float = option(
+        0.3, "weight of the room behind a render, in the reconstruction and the masks", low=0, high=1
+    )
+    details: float = option(4.0, "and of its brows, eyes, lips and mouth, which are few pixels", low=0)
     likeness: float = option(2.0, "of 1 - cosine between the identity of a made face and the one it was given", low=0)
     features: float = option(1.0, "of the squared distance of a made face's D-features to the attribute face's", low=0)
     mean_features: float = option(

@@ -77,7 +77,7 @@ class Inverter:
             made, logits, _ = self._drawer([*self._codes, domains])
             found = self._generator.players["identity"](made)
             total = ops.mean(ops.abs(made - wanted)) + ops.mean(1.0 - ops.sum(found * identities, axis=-1))
-            total += MASKS * ops.mean(cross_entropy(logits, parts))
+            total += MASKS * ops.mean(cross_entropy(logits, parts, ops.ones_like(parts[..., :1])))
             total += STAY * sum(
                 ops.mean(ops.square(code - begun)) for code, begun in zip(self._codes, start, strict=True)
             )

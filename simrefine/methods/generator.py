@@ -22,7 +22,7 @@ from keras import ops
 from simrefine import backend
 from simrefine.config import Config
 from simrefine.methods import generator_logged
-from simrefine.methods.generator_batches import MEANS, OUTSIDE, Batches, GeneratorBatch, GeneratorInputs
+from simrefine.methods.generator_batches import DETAILS, MEANS, OUTSIDE, Batches, GeneratorBatch, GeneratorInputs
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Published, weights_by_name
 from simrefine.methods.shared import as_floats, diversity
@@ -182,11 +182,12 @@ class FaceGenerator:
         """What is compared pixel by pixel: |x' - x_a|, of one person, and `other` of it of two ([2], L_GR); and the
         parts of renders, of one person."""
         options = self.config.generator_loss
-        places = 1.0 - (1.0 - options.background) * batch.parts[..., :1]
+        room, details = batch.parts[..., :1], sum(batch.parts[..., part, None] for part in DETAILS)
+        places = 1.0 + (options.background - 1.0) * room + (options.details - 1.0) * details
         apart = losses.reconstruction(made, batch.wanted, places)
         return {
             "generator/reconstruction": self._pairs_of(batch, apart, options.other),
-            "generator/masks": self._pairs_of(batch, losses.cross_entropy(logits, batch.parts), 0.0),
+            "generator/masks": self._pairs_of(batch, losses.cross_entropy(logits, batch.parts, places), 0.0),
         }
 
     def _identity_of(self, batch: GeneratorBatch, made, identities) -> dict:

@@ -19,6 +19,7 @@ from simrefine.models.generator import DOMAINS
 from simrefine.randomness import generator
 
 OUTSIDE = [PARTS.index(part) for part in ("background", "hair", "clothes")]  # of the face: none of who it is
+DETAILS = [PARTS.index(part) for part in ("brows", "eyes", "lips", "mouth")]
 MEANS = "people_means"  # what the mean identities are called beside a generator's weights
 FOREIGN = 0.3  # share of swapped renders that get the identity of a photograph
 

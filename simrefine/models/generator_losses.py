@@ -33,10 +33,11 @@ def squared_distance(features, wanted):
     return ops.mean(ops.square(features - wanted), axis=-1)
 
 
-def cross_entropy(logits, parts):
-    """Of the parts drawn [n, h, w, k] against soft labels of the same shape, mean over the pixels: [n]. Where nothing
-    is known, all labels are 0, and so is the loss."""
-    return -ops.mean(ops.sum(parts * ops.log_softmax(logits, axis=-1), axis=-1), axis=(1, 2))
+def cross_entropy(logits, parts, places):
+    """Of the parts drawn [n, h, w, k] against soft labels of the same shape, mean over the pixels, each weighted by
+    `places` [n, h, w, 1]: [n]. Where nothing is known, all labels are 0, and so is the loss."""
+    penalties = -ops.sum(parts * ops.log_softmax(logits, axis=-1), axis=-1)
+    return ops.mean(penalties * places[..., 0], axis=(1, 2))
 
 
 def of_domain(logits, domain):

@@ -129,7 +129,7 @@ def test_every_weight_that_is_in_no_sum_counts(uncompiled):
         return method.state()
 
     plain = end()
-    for name in ("other", "background", "slope"):  # the others are in the sum below
+    for name in ("other", "background", "details", "slope"):  # the others are in the sum below
         expected = "discriminator" if name == "slope" else "generator"
         assert expected in moved(plain, end(**{name: 0.7})), name
 

@@ -107,12 +107,12 @@ def test_losses_do_not_depend_on_the_number_of_pixels_faces_or_features():
         assert np.allclose(losses.reconstruction(made, made - 0.25, ones), 0.25)
         assert np.allclose(losses.squared_distance(np.ones((n, width)), np.zeros((n, width))), 1)
         logits, parts = np.zeros((n, side, side, 8), np.float32), np.eye(8)[rng.integers(8, size=(n, side, side))]
-        assert np.allclose(losses.cross_entropy(logits, parts.astype(np.float32)), np.log(8))
+        assert np.allclose(losses.cross_entropy(logits, parts.astype(np.float32), ones), np.log(8))
 
 
 def test_where_no_part_is_known_no_part_is_asked_for():
     logits = np.random.default_rng(0).standard_normal((2, 4, 4, 8)).astype(np.float32)
-    assert np.allclose(losses.cross_entropy(logits, np.zeros_like(logits)), 0)
+    assert np.allclose(losses.cross_entropy(logits, np.zeros_like(logits), np.ones_like(logits[..., :1])), 0)
 
 
 def test_the_slope_is_that_of_the_gradient():
