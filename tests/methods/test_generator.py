@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_people import PEOPLE, small_config, small_inputs
+from tiny_people import PEOPLE, part_labels, small_config, small_inputs
 
 from simrefine.catalogue import PARTS
 from simrefine.errors import UserError
@@ -75,9 +75,9 @@ def test_one_part_of_a_share_of_the_faces_is_another_faces():
 def test_hair_clothes_and_room_are_hidden_from_the_identity_network_and_the_face_is_not():
     plain, hidden = (batches(generator__face_only=share).make(0) for share in (0, 1))
     np.testing.assert_array_equal(plain.shown_people, hidden.shown_people)
+    renders = {face.tobytes() for face in small_inputs().renders[:]}
+    assert all(np.rint((face + 1) * 127.5).astype(np.uint8).tobytes() in renders for face in plain.shown)
     changed = np.abs(plain.shown - hidden.shown).max(axis=(0, 3)) > 0
-    from tiny_people import part_labels
-
     outside = np.isin(part_labels(), OUTSIDE)
     assert changed[outside].any() and not changed[~outside & ~_beside(outside)].any()
 
