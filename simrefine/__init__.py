@@ -25,16 +25,18 @@ from simrefine.errors import UserError
 if TYPE_CHECKING:
     from simrefine.data.prepare import prepare_folder as prepare
     from simrefine.evaluation.evaluate import evaluate
+    from simrefine.generating.generator import load_generator
     from simrefine.refining.refine import refine
     from simrefine.refining.refiner import load
     from simrefine.training.train import train
 
-__all__ = ["Config", "UserError", "evaluate", "load", "prepare", "refine", "train"]
+__all__ = ["Config", "UserError", "evaluate", "load", "load_generator", "prepare", "refine", "train"]
 __version__ = _version("simrefine")
 
 _LAZY = {  # where each function is, imported when it is first asked for
     "evaluate": ("simrefine.evaluation.evaluate", "evaluate"),
     "load": ("simrefine.refining.refiner", "load"),
+    "load_generator": ("simrefine.generating.generator", "load_generator"),
     "prepare": ("simrefine.data.prepare", "prepare_folder"),
     "refine": ("simrefine.refining.refine", "refine"),
     "train": ("simrefine.training.train", "train"),

@@ -40,10 +40,12 @@ class MethodFacts:
     Args:
         unused: sections and options that it has no use for: setting one would do nothing, so it is refused.
         defaults: defaults of its own, by "section.key".
+        makes: what it publishes, in a folder of that name: a "refiner" of faces or a "generator" of them.
     """
 
     unused: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    makes: str = "refiner"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ DISCRIMINATORS = {
 }
 # What a face is made of. Where a part stands in this list is its label in every array.
 PARTS = ("background", "skin", "brows", "eyes", "lips", "mouth", "hair", "clothes")
+PART_COLOURS = {
+    "background": (0, 0, 0),
+    "skin": (230, 180, 150),
+    "brows": (150, 80, 30),
+    "eyes": (0, 0, 255),
+    "lips": (255, 0, 0),
+    "mouth": (255, 255, 0),
+    "hair": (90, 50, 10),
+    "clothes": (0, 160, 0),
+}
 EXPORTS = {
     "onnx": ExportFacts("onnx", "refiner.onnx", packages=("tf2onnx", "onnx")),
     "litert": ExportFacts("litert", "refiner.tflite"),
@@ -81,10 +93,12 @@ EXPORTS = {
 LANDMARK_STRIDE = 16  # px; the sides of the landmark network's pictures must be multiples of it
 STYLES = ("auto", "parts", "picture")  # how renders take a photograph's colours
 REALISM = ["cross_entropy", "least_squares"]
+_OF_GENERATORS = ("generator", "generator_loss", "identity_optimizer", "generator_optimizer")  # sections
 METHODS = {
-    "simgan": MethodFacts(unused=("cyclegan",)),
+    "simgan": MethodFacts(unused=("cyclegan", *_OF_GENERATORS)),
     "cyclegan": MethodFacts(
         unused=(
+            *_OF_GENERATORS,
             *("labels", "self_regularisation", "features", "keeper"),
             *("training.refiner_updates", "training.discriminator_updates"),
             *("training.pretrain_refiner", "training.pretrain_discriminator"),
@@ -92,5 +106,22 @@ METHODS = {
         # At the identity any change costs cycle and identity loss at once, more than the discriminator can ask for:
         # refiners that start there stay there (0.01 gray levels after 60 steps).
         defaults={"refiner.residual": False},
+    ),
+    "generator": MethodFacts(
+        unused=(
+            *("style", "refiner", "discriminator", "loss", "self_regularisation", "features", "keeper", "cyclegan"),
+            *("history", "refiner_optimizer", "evaluation"),
+            *("parts.steps", "parts.candidates", "parts.scene", "labels.elsewhere", "labels.reach"),
+            *("training.refiner_updates", "training.discriminator_updates"),
+            *("training.pretrain_refiner", "training.pretrain_discriminator"),
+        ),
+        defaults={
+            "data.size": 64,
+            "training.steps": 4000,
+            "identity_optimizer.learning_rate": 1e-3,
+            "identity_optimizer.beta_1": 0.9,  # with 0.5 it has learnt half as much after 600 steps
+            "generator_optimizer.learning_rate": 5e-4,
+        },
+        makes="generator",
     ),
 }

@@ -57,7 +57,11 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    name: str = option("simgan", "how the refiner learns: simgan, or cyclegan without labels", choices=METHODS)
+    name: str = option(
+        "simgan",
+        "what learns, and how: a refiner by simgan, or by cyclegan without labels; a generator of new faces",
+        choices=METHODS,
+    )
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,63 @@ class CycleGANOptions:
 
 
 @dataclass(frozen=True)
+class GeneratorOptions:
+    """The part-wise face generator (models/generator.py) and what it learns from."""
+
+    parts: bool = option(True, "a local generator a part, whose depths make the masks; false = a single decoder")
+    photographs: bool = option(True, "learn from the photographs too, by the domain switch; false = renders alone")
+    face_only: float = option(
+        0.5,
+        "share of the faces that the identity network is shown with another's hair, clothes and room, lest it learn "
+        "those",
+        low=0,
+        high=1,
+    )
+    mixing: float = option(0.3, "probability that a part's codes are those of another face", low=0, high=1)
+    views: int = option(4, "faces of a person in a batch", low=2, high=64)
+    identity_steps: int = option(500, "of all steps the first, in which the identity network learns alone", low=0)
+    identity: int = option(128, "numbers that say who a face is", low=2, high=4096)
+    attributes: int = option(32, "numbers that say how it looks", low=1, high=4096)
+    width: int = option(32, "channels of the first layer of I, A and D, which double up to eightfold", low=2, high=512)
+    hidden: int = option(256, "width of the two layers between (f, z) and the codes", low=2, high=8192)
+    base: int = option(64, "numbers of the code that all parts share", low=2, high=4096)
+    code: int = option(32, "numbers of a part's shape code, and of its texture code", low=1, high=4096)
+    local: int = option(
+        16, "width of a part's local generator; a single decoder is three times as wide", low=2, high=1024
+    )
+    features: int = option(32, "channels that are rendered, half of them at full size", low=2, high=1024)
+    judged: int = option(256, "features of the discriminator that are matched", low=2, high=8192)
+
+
+@dataclass(frozen=True)
+class GeneratorLossOptions:
+    """Weights of the generator's losses; each multiplies a *mean* (methods/generator.py has their equations)."""
+
+    kl: float = option(0.05, "of the divergence of z from a standard normal distribution, nats a dimension", low=0)
+    kl_warm_up: int = option(1000, "steps over which that weight rises from 0", low=0)
+    reconstruction: float = option(5.0, "of the L1 between a made face and the one whose attributes it has", low=0)
+    other: float = option(0.1, "share of it where the identity is another person's", low=0, high=1)
+    background: float = option(
+        0.3, "weight of the room behind a render, in the reconstruction and the masks", low=0, high=1
+    )
+    details: float = option(4.0, "and of its brows, eyes, lips and mouth, which are few pixels", low=0)
+    likeness: float = option(2.0, "of 1 - cosine between the identity of a made face and the one it was given", low=0)
+    features: float = option(1.0, "of the squared distance of a made face's D-features to the attribute face's", low=0)
+    mean_features: float = option(
+        1.0, "of the squared distance of sampled faces' mean D-features to the true faces'", low=0
+    )
+    class_features: float = option(
+        1.0, "of the squared distance of a person's sampled faces' mean identity to that of the true ones", low=0
+    )
+    adversarial: float = option(
+        0.2, "of the loss by which made faces fail to pass for true; 0 = the papers' asymmetric losses alone", low=0
+    )
+    slope: float = option(1.0, "of the squared slope of D at true faces (R1)", low=0)
+    masks: float = option(1.0, "of the cross-entropy between drawn and known parts", low=0)
+    coarse: float = option(10.0, "of the squared distance between the coarse masks and the pooled fine ones", low=0)
+
+
+@dataclass(frozen=True)
 class HistoryOptions:
     half_batches: int = option(50, "size of the buffer of past refined faces, in half-batches; 0 = off", low=0)
 
@@ -290,8 +351,12 @@ class Config:
     features: FeatureOptions
     keeper: KeeperOptions
     cyclegan: CycleGANOptions
+    generator: GeneratorOptions
+    generator_loss: GeneratorLossOptions
     history: HistoryOptions
     refiner_optimizer: OptimizerOptions
+    identity_optimizer: OptimizerOptions
+    generator_optimizer: OptimizerOptions
     discriminator_optimizer: OptimizerOptions
     training: TrainingOptions
     monitor: MonitorOptions
@@ -336,6 +401,8 @@ class Config:
     def sized_for(self, side: float) -> "Config":
         """This configuration with `data.size` as "auto" chooses it for renders of `side` px: the nearest side that the
         networks can take, from LEAST_SIZE to AUTO_LARGEST."""
+        if METHODS[self.method.name].makes == "generator":
+            return replace(self, data=replace(self.data, size=_power_of_two(min(side, AUTO_LARGEST))))
         keeper = LANDMARK_STRIDE if self.keeper.landmarks else 1
         multiple = math.lcm(AUTO_MULTIPLE, REFINERS[self.refiner.name].stride, keeper)
         size = round(min(max(side, LEAST_SIZE), AUTO_LARGEST) / multiple) * multiple
@@ -516,14 +583,41 @@ def _resolve(flat: dict[str, Any]) -> None:
     for key in ("data.synthetic", "data.real", "labels.file", "parts.masks"):
         if flat[key] != "auto":  # which it stays where there is no synthetic folder yet
             flat[key] = flat[key] and os.path.abspath(flat[key])  # a resumed run may be started from another folder
-    refiner = REFINERS[flat["refiner.name"]]
-    flat["refiner.width"] = flat["refiner.width"] or refiner.width
-    flat["refiner.blocks"] = flat["refiner.blocks"] or refiner.blocks
     if flat["data.size"] and flat["data.size"] < LEAST_SIZE:
         raise UserError(
             f"data.size = {flat['data.size']!r} must be auto, or between {LEAST_SIZE} and 1024",
             help_of("data.size"),
         )
+    if METHODS[flat["method.name"]].makes == "generator":
+        _resolve_generator(flat)
+    else:
+        _resolve_refiner(flat)
+
+
+def _resolve_generator(flat: dict[str, Any]) -> None:
+    size, batch, views = (flat[key] for key in ("data.size", "training.batch_size", "generator.views"))
+    if size & (size - 1):
+        raise UserError(
+            f"data.size = {size} is no power of two, as method.name = generator needs it",
+            f"use {_power_of_two(size)}",
+        )
+    if batch % views or batch < 2 * views:
+        raise UserError(
+            f"training.batch_size = {batch} does not hold {views} faces (generator.views) of each of at least 2 people",
+            f"use {max(2, round(batch / views)) * views}",
+        )
+    if not flat["generator.parts"]:
+        flat["generator.mixing"] = 0.0  # there are no parts to mix
+
+
+def _power_of_two(side: float) -> int:
+    return 2 ** round(math.log2(max(side, LEAST_SIZE)))
+
+
+def _resolve_refiner(flat: dict[str, Any]) -> None:
+    refiner = REFINERS[flat["refiner.name"]]
+    flat["refiner.width"] = flat["refiner.width"] or refiner.width
+    flat["refiner.blocks"] = flat["refiner.blocks"] or refiner.blocks
     if flat["data.size"] % refiner.stride:
         nearest = max(refiner.stride, round(flat["data.size"] / refiner.stride) * refiner.stride)
         raise UserError(

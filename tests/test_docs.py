@@ -14,7 +14,7 @@ from simrefine.config import SECTIONS, Config, RegularisationOptions
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 GUIDE = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-MEASURED = [ROOT / "experiments" / f"{name}.md" for name in ("README", "quality", "reliability")]
+MEASURED = [ROOT / "experiments" / f"{name}.md" for name in ("README", "quality", "reliability", "generator")]
 MEASURED += [ROOT / "data" / "README.md"]
 PAGES = pytest.mark.parametrize("page", GUIDE + MEASURED, ids=lambda page: str(page.relative_to(ROOT)))
 LONGEST_README = 150  # lines
@@ -36,7 +36,18 @@ def commands(page: Path) -> list[tuple[str, list[str]]]:
     text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
     code = re.findall(r"^ {4,}(?:\w+=\S+ )*(.+)$", text, re.MULTILINE) + re.findall(r"`(simrefine [^`]+)`", text)
     matches = [match for line in code if (match := COMMAND.match(line.replace("\n", " ")))]
-    return [(match["name"], shlex.split(match["rest"])) for match in matches]
+    found = [(match["name"], shlex.split(match["rest"])) for match in matches]
+    return [
+        (f"{name} {words[0]}", words[1:]) if name == "generate" and words else (name, words) for name, words in found
+    ]
+
+
+def commands_of(group: click.Group) -> dict[str, click.Command]:
+    """By name, those of a group in the group as "generate train"."""
+    inner = {name: command for name, command in group.commands.items() if isinstance(command, click.Group)}
+    return group.commands | {
+        f"{name} {own}": c for name, command in inner.items() for own, c in command.commands.items()
+    }
 
 
 def flags_of(command: click.Command) -> set[str]:
@@ -66,8 +77,10 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page):
 @PAGES
 def test_every_command_and_flag_is_one_of_the_program(page):
     for name, words in commands(page):
-        assert name in main.commands, f"there is no simrefine {name}"
-        unknown = {word.partition("=")[0] for word in words if word.startswith("--")} - flags_of(main.commands[name])
+        assert name in commands_of(main), f"there is no simrefine {name}"
+        unknown = {word.partition("=")[0] for word in words if word.startswith("--")} - flags_of(
+            commands_of(main)[name]
+        )
         assert not unknown, f"simrefine {name} has no {', '.join(unknown)}"
         for before, word in pairwise(words):
             if before == "--set":
@@ -76,7 +89,7 @@ def test_every_command_and_flag_is_one_of_the_program(page):
 
 @pytest.mark.parametrize("page", GUIDE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_flag_in_the_text_is_one_of_a_command(page):
-    known = set().union(*map(flags_of, main.commands.values()), FOREIGN_FLAGS)
+    known = set().union(*map(flags_of, commands_of(main).values()), FOREIGN_FLAGS)
     unknown = set(FLAG.findall(page.read_text(encoding="utf-8"))) - known
     assert not unknown
 

@@ -16,7 +16,7 @@ from simrefine.refining.refiner import check_pictures
 
 
 def test_the_functions_of_the_commands_are_there_and_described():
-    for name in ("evaluate", "load", "prepare", "refine", "train"):
+    for name in ("evaluate", "load", "load_generator", "prepare", "refine", "train"):
         assert name in dir(simrefine) and name in simrefine.__all__ and getattr(simrefine, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'rifine'"):
         simrefine.rifine  # noqa: B018 the error is what is looked at

@@ -62,6 +62,15 @@ def encode_mask(mask: np.ndarray) -> bytes:
     return encode_picture(Picture(mask[..., None]), ".png")
 
 
+def encode_palette(mask: np.ndarray, colours: np.ndarray) -> bytes:
+    """uint8 [h, w] to the bytes of a palette PNG with these indices, which shows them in `colours`, uint8 [k, 3], one
+    for every index of the mask."""
+    chunks = dict(_read_chunks(encode_mask(mask)))
+    header = chunks[b"IHDR"][:9] + bytes([_PALETTE]) + chunks[b"IHDR"][10:]
+    chunks = [(b"IHDR", header), (b"PLTE", colours.tobytes()), (b"IDAT", chunks[b"IDAT"]), (b"IEND", b"")]
+    return _MAGIC + b"".join(_write_chunk(*chunk) for chunk in chunks)
+
+
 def _read_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of each chunk to the end marker. The checksums are compared here, because those of the rewritten
     file are new: a damaged header must not become a sound one."""

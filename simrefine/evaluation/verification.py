@@ -24,8 +24,7 @@ from simrefine.models.embedding import add_people, build_embedding, person_loss
 from simrefine.randomness import generator
 from simrefine.threads import in_batches
 from simrefine.training.fit import fit
-from simrefine.training.landmarks import augment, check_labelled
-from simrefine.training.photometric import augment_photometric
+from simrefine.training.landmarks import augment_people, check_labelled
 
 STEPS, BATCH_SIZE = 1000, 32
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-3  # of AdamW, the first falling to 0 along a cosine
@@ -168,12 +167,6 @@ def train_embedding(
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     return embed
-
-
-def augment_people(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [n, h, w, c] turned, scaled and shifted, in other light and sharpness; the same shape and type."""
-    moved, _ = augment(images, None, rng)
-    return augment_photometric(moved, rng)
 
 
 def true_accepts(same: np.ndarray, other: np.ndarray, false_accepts: float = FALSE_ACCEPTS) -> float:

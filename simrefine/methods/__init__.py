@@ -1,8 +1,9 @@
-"""Methods of learning a refiner, a file each: which loss moves which weights, in which order."""
+"""Methods of learning, a file each: which loss moves which weights, in which order."""
 
 import simrefine.backend  # noqa: F401 first, because it chooses the backend before Keras is imported
 from simrefine.methods.cyclegan import CycleGAN
-from simrefine.methods.method import Method
+from simrefine.methods.method import RefinerMethod
 from simrefine.methods.simgan import SimGAN
 
-METHODS: dict[str, type[Method]] = {"simgan": SimGAN, "cyclegan": CycleGAN}  # the names are those of the catalogue
+# Those that make refiners; the names are those of the catalogue. That which makes generators is in generator.py.
+METHODS: dict[str, type[RefinerMethod]] = {"simgan": SimGAN, "cyclegan": CycleGAN}

@@ -51,7 +51,7 @@ class Published:
     """What a method gives away: numbers and what to build with them, no code.
 
     Args:
-        kind: what it is, "refiner".
+        kind: what it is, "refiner" or "generator".
         options: sections of the configuration that say how to build it, ready for JSON.
         arrays: by name; the weights of the network are "000", "001", ... in the order of its variables.
     """
@@ -62,7 +62,7 @@ class Published:
 
 
 class Method(Protocol):
-    """A method of learning, made as `METHODS[name](config, inputs, dtype, frozen)`."""
+    """A method of learning: what the loop and the checkpoints know of it. That of a refiner is a `RefinerMethod`."""
 
     logged: tuple[Logged, ...]  # all numbers that it may log
 
@@ -72,16 +72,6 @@ class Method(Protocol):
     def step(self, batch: NamedTuple, step: int) -> dict[str, Any]:
         """Moves the weights; the numbers of the step by name, each declared in `logged`: scalars that may still be on
         their way on the device, where to look at one is to wait for it."""
-
-    def dress(self, pictures: np.ndarray) -> np.ndarray:
-        """What the published refiner gives its network of float32 [n, h, w, c] in [-1, 1]: faces in the colours and
-        rooms of photographs, the same shape and range."""
-
-    def refine(self, pictures: np.ndarray) -> np.ndarray:
-        """What the published refiner makes of float32 [n, h, w, c] in [-1, 1], any n: the same shape and range."""
-
-    def inspect(self, synthetic: np.ndarray, real: np.ndarray) -> Inspection:
-        """The networks on fixed faces, float32 [n, h, w, c] in [-1, 1]; nothing moves."""
 
     def state(self) -> dict[str, np.ndarray]:
         """All that a resumed run needs to go on as if it had never stopped: weights, optimisers, averages, histories.
@@ -95,14 +85,28 @@ class Method(Protocol):
         """
 
     def publish(self) -> Published:
-        """The averaged refiner."""
+        """The averaged networks."""
+
+
+class RefinerMethod(Method, Protocol):
+    """A method that learns a refiner, made as `METHODS[name](config, inputs, dtype, frozen)`."""
+
+    def dress(self, pictures: np.ndarray) -> np.ndarray:
+        """What the published refiner gives its network of float32 [n, h, w, c] in [-1, 1]: faces in the colours and
+        rooms of photographs, the same shape and range."""
+
+    def refine(self, pictures: np.ndarray) -> np.ndarray:
+        """What the published refiner makes of float32 [n, h, w, c] in [-1, 1], any n: the same shape and range."""
+
+    def inspect(self, synthetic: np.ndarray, real: np.ndarray) -> Inspection:
+        """The networks on fixed faces, float32 [n, h, w, c] in [-1, 1]; nothing moves."""
 
 
 def publish_refiner(config: Config, network: keras.Model, dresser: Dresser, parser: keras.Model | None) -> Published:
     """A refiner as `simrefine refine` builds it: its network, and what it dresses faces with first."""
-    arrays = _weights(network) | dresser.arrays()
+    arrays = weights_by_name(network) | dresser.arrays()
     if parser:
-        arrays |= {PARSER + name: values for name, values in _weights(parser).items()}
+        arrays |= {PARSER + name: values for name, values in weights_by_name(parser).items()}
     options = {
         "data": {"size": config.data.size, "channels": config.data.channels},
         "refiner": asdict(config.refiner),
@@ -112,6 +116,6 @@ def publish_refiner(config: Config, network: keras.Model, dresser: Dresser, pars
     return Published("refiner", options, arrays)
 
 
-def _weights(network: keras.Model) -> dict[str, np.ndarray]:
+def weights_by_name(network: keras.Model) -> dict[str, np.ndarray]:
     """By name, which sorts as the network's variables do."""
     return {f"{index:03d}": np.asarray(variable) for index, variable in enumerate(network.variables)}

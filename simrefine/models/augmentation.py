@@ -19,16 +19,21 @@ def draw_augmentation(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def augment(pictures, draws, options: AugmentationOptions):
     """Pictures [n, h, w, c] changed by `draws` [n, DRAWS], each kind up to the strength that `options` allows."""
-    brightness, contrast, down, right = (draws[:, i, None, None, None] for i in range(DRAWS))
+    brightness, contrast = (draws[:, i, None, None, None] for i in range(2))
     if options.contrast:
         mean = ops.mean(pictures, axis=(1, 2, 3), keepdims=True)
         pictures = (pictures - mean) * (1.0 + options.contrast * contrast) + mean
     if options.brightness:
         pictures = pictures + options.brightness * brightness
+    return shift_by_draws(pictures, draws, options)
+
+
+def shift_by_draws(pictures, draws, options: AugmentationOptions):
+    """The last of these changes alone, for maps that are to stay on their pictures."""
     if options.shift:
-        for axis, shares in ((1, down), (2, right)):
+        for axis, shares in ((1, draws[:, 2]), (2, draws[:, 3])):
             side = ops.cast(ops.shape(pictures)[axis], "float32")
-            pictures = shift(pictures, ops.round(shares[:, 0, 0, 0] * options.shift * side), axis)
+            pictures = shift(pictures, ops.round(shares * options.shift * side), axis)
     return pictures
 
 

@@ -40,7 +40,7 @@ class KnownParts(NamedTuple):
     """What is known of the parts of some renders."""
 
     places: np.ndarray  # int [m], which of the pile
-    labels: np.ndarray  # uint8 [m, LABEL_SIZE, LABEL_SIZE], see data/parts.py
+    labels: np.ndarray  # uint8 [m, side, side], see data/parts.py
     parts: frozenset[str]  # those that the labels tell apart
 
 
@@ -73,7 +73,9 @@ def prepare_dressing(
     Raises:
         UserError: parts are asked for and none are known; a mask cannot be read.
     """
-    known = _read_parts(config, synthetic, say) if config.style.by != "picture" and config.style.candidates else None
+    styled = config.style.by != "picture" and config.style.candidates
+    chosen = spread(len(synthetic), MAX_FACES)
+    known = read_parts(config, synthetic, chosen, LABEL_SIZE, say) if styled else None
     if known is None:
         if config.style.by == "parts":
             raise UserError(
@@ -127,13 +129,20 @@ def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, conf
     fit_parser(parser, faces, behind, read_all_styles(behind), seed, steps, progress=progress)
 
 
-def _read_parts(config: Config, synthetic: Faces, say) -> KnownParts | None:
-    """From the masks of at most MAX_FACES renders, or else from their label points; None without either.
+def read_parts(
+    config: Config, synthetic: Faces, chosen: np.ndarray, side: int, say: Callable[[str], None]
+) -> KnownParts | None:
+    """The parts of some renders, from their masks or else from their label points; None without either.
+
+    Args:
+        config: `parts.masks` is the folder of the masks, `data.size` that of the points.
+        chosen: which renders.
+        side: of the labels, px.
 
     Raises:
         UserError: no render has a mask in the folder that is named, or a mask cannot be read.
     """
-    chosen, folder = spread(len(synthetic), MAX_FACES), config.parts.masks
+    folder = config.parts.masks
     if folder:
         table = parse_classes(config.parts.classes)
         files = {place: Path(folder, synthetic.names[place]).with_suffix(".png") for place in chosen}
@@ -144,12 +153,12 @@ def _read_parts(config: Config, synthetic: Faces, say) -> KnownParts | None:
                 "name the folder of the masks with parts.masks, or set it to ''",
             )
         say(f"parts       {folder}: masks of {len(files)} pictures")
-        labels = [parts_of_mask(_read(file), table, LABEL_SIZE) for file in files.values()]
+        labels = [parts_of_mask(_read(file), table, side) for file in files.values()]
         return KnownParts(np.array([*files]), np.stack(labels), frozenset(table.values()))
     if synthetic.points is not None and synthetic.points.shape[1] == 68:
-        points = synthetic.points * LABEL_SIZE / config.data.size
+        points = synthetic.points * side / config.data.size
         say(f"parts       from the label points: {', '.join(OF_POINTS)}")
-        labels = np.stack([parts_of_points(points[place], LABEL_SIZE) for place in chosen])
+        labels = np.stack([parts_of_points(points[place], side) for place in chosen])
         return KnownParts(chosen, labels, OF_POINTS)
     return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simrefine.catalogue import METHODS
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces, read_faces
 from simrefine.data.folders import REJECTS, Listing, Reject, check_folder, list_folder, write_rejects
@@ -46,6 +47,13 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
     Raises:
         UserError: a folder is missing, holds too few usable pictures or is given twice; the labels fit no picture.
     """
+    faces = read_folders(config, run, say)
+    return _with_points(faces["synthetic"], config, say), faces["real"]
+
+
+def read_folders(config: Config, run: Path | None, say: Callable[[str], None]) -> dict[str, Faces]:
+    """The pictures of the folders that a configuration asks for, without labels, by "synthetic" and "real"; see
+    `read_piles`. A generator that is not to learn from photographs has no use for the second."""
     data = config.data
     listings = _list_folders(config)
     for listing in listings.values():
@@ -74,7 +82,7 @@ def read_piles(config: Config, run: Path | None, say: Callable[[str], None]) -> 
                 f"{config.training.batch_size} (one batch) are needed ({len(pile.rejects)} rejected{where})",
                 "add pictures, or lower --batch-size",
             )
-    return _with_points(faces["synthetic"], config, say), faces["real"]
+    return faces
 
 
 def resolve_size(config: Config, run: Path | None, say: Callable[[str], None]) -> Config:
@@ -120,6 +128,8 @@ def spread(length: int, count: int) -> np.ndarray:
 
 def _given_folders(config: Config) -> dict[str, str]:
     folders = {"synthetic": config.data.synthetic, "real": config.data.real}
+    if METHODS[config.method.name].makes == "generator" and not config.generator.photographs:
+        del folders["real"]
     for name, folder in folders.items():
         if not folder:
             raise UserError(f"no {name} folder is given", f"add --{name} DIR")
@@ -132,7 +142,7 @@ def _list_folders(config: Config) -> dict[str, Listing]:
         name: list_folder(Path(folder), config.data.exclude, what=f"{name} folder") for name, folder in folders.items()
     }
     both = set.intersection(*({record.path.resolve() for record in pile.pictures} for pile in listings.values()))
-    if both:
+    if both and len(listings) > 1:
         raise UserError(
             f"{len(both)} pictures are in both the synthetic folder {folders['synthetic']} and the real folder "
             f"{folders['real']}, such as {min(both)}",

@@ -190,6 +190,12 @@ def augment(images: np.ndarray, points: np.ndarray | None, rng: np.random.Genera
     return np.stack(changed), None if points is None else np.stack(moved)
 
 
+def augment_people(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """uint8 [n, h, w, c] turned, scaled and shifted, in other light and sharpness; the same shape and type."""
+    moved, _ = augment(images, None, rng)
+    return augment_photometric(moved, rng)
+
+
 def _similarity(degrees: float, scale: float, shift: np.ndarray, size: tuple[int, int], mirrored: bool) -> np.ndarray:
     """[2, 3]: mirror, then turn and scale about the centre of the picture, then shift; in continuous coordinates."""
     angle, centre = np.deg2rad(degrees), np.array(size) / 2

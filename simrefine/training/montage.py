@@ -5,19 +5,9 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from simrefine.catalogue import PARTS
+from simrefine.catalogue import PART_COLOURS, PARTS
 from simrefine.data.images import resize, to_channels
 
-PART_COLOURS = {
-    "background": (0, 0, 0),
-    "skin": (230, 180, 150),
-    "brows": (150, 80, 30),
-    "eyes": (0, 0, 255),
-    "lips": (255, 0, 0),
-    "mouth": (255, 255, 0),
-    "hair": (90, 50, 10),
-    "clothes": (0, 160, 0),
-}
 DIFFERENCE_GAIN = 5  # a small change is shown this many times as strong, around mid-gray
 LEAST_SIDE, BAR_WIDTH = 128, 56  # px of a face beside its colour bar, and of that
 # What is less than this is not blown up to a colour: gray levels, and a probability's distance from 0.5.

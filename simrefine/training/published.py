@@ -1,4 +1,5 @@
-"""What a training gives away, on the disk: `refiner/` with model.json (kind and options) and weights.safetensors.
+"""What a training gives away, on the disk: `refiner/` or `generator/` with model.json (kind and options) and
+weights.safetensors.
 
 Numbers and our own JSON. It is read through the configuration, so that a network from a file meets the same limits as
 one from a flag.
@@ -7,6 +8,7 @@ one from a flag.
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from simrefine.config import Config
 from simrefine.data.dressing import BANK, STYLES, check_looks
 from simrefine.errors import UserError
 from simrefine.files import standing_folder
+from simrefine.methods.generator_batches import MEANS
 from simrefine.methods.method import PARSER, Published
 
 FORMAT = 4  # 1 and 2 had no kind, 3 no parts; 1 is of networks that are no longer built
@@ -46,6 +49,28 @@ class PublishedRefiner:
     parser: list[np.ndarray]
     fingerprint: str
     evaluation: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class PublishedGenerator:
+    """A generator's folder read back.
+
+    Args:
+        config: the sections data and generator are those it was trained with.
+        step: the training step it was taken at.
+        players: the weights of each network by its name in `models.generator.build_players`, in the order of its
+            variables.
+        means: [people, identity], the mean identity of each person's true faces; 0 of a person not seen yet.
+        names: of the people.
+        fingerprint: SHA-256 of all that decides what it makes.
+    """
+
+    config: Config
+    step: int
+    players: dict[str, list[np.ndarray]]
+    means: np.ndarray
+    names: tuple[str, ...]
+    fingerprint: str
 
 
 def write_published(
@@ -77,15 +102,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
         UserError: there is none, it is damaged, holds numbers that are none, is larger than MAX_WEIGHTS_BYTES, of
             another kind, or of a format that this simrefine does not read.
     """
-    itself, inside = standing_folder(path), standing_folder(path / "refiner")
-    folder = itself if (itself / "model.json").exists() else inside
-    if not itself.is_dir():
-        raise UserError(f"{path} is {'a file' if path.exists() else 'not there'}", "name the run folder of a training")
-    if not folder.is_dir():
-        raise UserError(
-            f"{path} holds no refiner: neither model.json nor a folder refiner/",
-            "name the run folder of a training that has saved at least once",
-        )
+    folder = _find(path, "refiner")
     about, arrays = read_arrays(folder, **NAMES, formats=range(2, FORMAT + 1), limit=MAX_WEIGHTS_BYTES)
     try:
         if about["format"] == 2:
@@ -116,12 +133,62 @@ def read_refiner(path: Path) -> PublishedRefiner:
     )
 
 
-def is_published(folder: Path, step: int) -> bool:
-    """Whether `folder` holds a whole refiner of step `step` or of a later one."""
+def read_generator(path: Path) -> PublishedGenerator:
+    """Reads a run folder's generator, or a generator folder itself.
+
+    Raises:
+        UserError: see `read_refiner`.
+    """
+    folder = _find(path, "generator")
+    about, arrays = read_arrays(folder, **NAMES, formats=range(4, FORMAT + 1), limit=MAX_WEIGHTS_BYTES)
     try:
-        return read_refiner(folder).step >= step
-    except UserError:
-        return False
+        if about["kind"] != "generator":
+            raise UserError(f"{folder} holds no generator but a {about['kind']}", "name the run folder of a generator")
+        _check_numbers(arrays)
+        options = about["options"]
+        values = {
+            f"{section}.{key}": options[section][key] for section in ("data", "generator") for key in options[section]
+        }
+        values |= {"method.name": "generator", "training.batch_size": 2 * values["generator.views"]}
+        names, means = tuple(map(str, options["people"]["names"])), arrays.pop(MEANS)
+        config = Config.load(values=values, environment={})
+        if means.shape != (len(names), config.generator.identity):
+            raise ValueError(f"{len(names)} people have means of shape {means.shape}")
+        players: dict[str, list[np.ndarray]] = {}
+        for name in sorted(arrays):
+            players.setdefault(name.partition("/")[0], []).append(arrays[name])
+        step = int(about["step"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(f"{folder} is damaged: {error}", "publish it again: resume the run") from error
+    decisive = json.dumps([about["sha256"], names, vars(config.generator), vars(config.data)], sort_keys=True)
+    return PublishedGenerator(config, step, players, means, names, hashlib.sha256(decisive.encode()).hexdigest())
+
+
+def _find(path: Path, kind: str) -> Path:
+    """The folder of what a run published, which is `path` itself or the one named after its kind in there.
+
+    Raises:
+        UserError: there is none.
+    """
+    itself, inside = standing_folder(path), standing_folder(path / kind)
+    if not itself.is_dir():
+        raise UserError(f"{path} is {'a file' if path.exists() else 'not there'}", "name the run folder of a training")
+    if (itself / "model.json").exists():
+        return itself
+    if not inside.is_dir():
+        raise UserError(
+            f"{path} holds no {kind}: neither model.json nor a folder {kind}/",
+            "name the run folder of a training that has saved at least once",
+        )
+    return inside
+
+
+def is_published(folder: Path, step: int) -> bool:
+    """Whether `folder` holds a whole refiner or generator of step `step` or of a later one."""
+    for read in (read_refiner, read_generator):
+        with suppress(UserError):
+            return read(folder).step >= step
+    return False
 
 
 def _fingerprint(weights: str, config: Config) -> str:

@@ -5,36 +5,65 @@ tensorboard/, checkpoints/ and refiner/. The steps themselves are in methods/.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
 from simrefine import backend
+from simrefine.catalogue import METHODS
 from simrefine.config import Config
-from simrefine.data.faces import Faces
-from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.files import check_name, remove_leftovers, reporting_disk_faults, write_file
 from simrefine.interruption import OUTPUT_CLOSED, Interruption
-from simrefine.methods import METHODS
-from simrefine.methods.method import Inputs, Method
+from simrefine.methods.method import Method
 from simrefine.printable import printable
 from simrefine.threads import Prefetcher
-from simrefine.training.checkpoint import save_checkpoint
-from simrefine.training.data_check import SHEET, check_data, write_sheet
-from simrefine.training.dressing import prepare_dressing
-from simrefine.training.estimate import estimate_training
-from simrefine.training.frozen import freeze_networks
+from simrefine.training.checkpoint import Checkpoint, save_checkpoint
 from simrefine.training.health import stop_on_nan
-from simrefine.training.held_out import SCORE, HeldOut, split_off
-from simrefine.training.inputs import read_piles, resolve_size, spread
+from simrefine.training.inputs import resolve_size
+from simrefine.training.learn_generator import GeneratorTask
+from simrefine.training.learn_refiner import RefinerTask
 from simrefine.training.monitor import Monitor
 from simrefine.training.output import Output
 from simrefine.training.published import is_published, write_published
 from simrefine.training.room import reporting_short_memory
 from simrefine.training.run_folder import checkpoint_to_resume, claim, describe_environment, locked, next_run
+
+
+class Task(Protocol):
+    """What is to be learnt, made as `TASKS[makes](config, say, run)`, which reads the folders and refuses what can be
+    refused. `run` is where rejected files are listed, None = nowhere."""
+
+    monitor: type[Monitor]
+
+    def estimate(self, run: Path, dtype: str) -> str:
+        """How long it would take, by a few steps, in words; faces that it learns from are drawn beside `run`."""
+
+    def hold_out(self, run: Path, resumed: bool) -> None:
+        """Takes the faces away that are never trained on."""
+
+    def build(self, run: Path, dtype: str, checkpoint: Checkpoint | None) -> Method:
+        """The method, after all that is trained before its first step."""
+
+    def begin(self, method: Method, monitor: Monitor, first: int) -> None:
+        """Shows what there is before step `first`."""
+
+    def show(self, method: Method, done: int, monitor: Monitor) -> None:
+        """Pictures of fixed faces."""
+
+    def looks(self, done: int, last: bool) -> bool:
+        """Whether a look at held-out faces is due after `done` steps."""
+
+    def look(self, method: Method, done: int, monitor: Monitor) -> None:
+        """The look, which also keeps the best."""
+
+    def tell_how_to_use(self, run: Path, monitor: Monitor) -> None:
+        """The last words."""
+
+
+TASKS: dict[str, type[Task]] = {"refiner": RefinerTask, "generator": GeneratorTask}
 
 
 @dataclass(frozen=True)
@@ -79,70 +108,44 @@ def train(
     config = resolve_size(config, run if resume else None, say)
     for line in config.to_lines():
         say(f"  {line}")
+    makes = METHODS[config.method.name].makes
     if dry_run:
-        return _only_look(config, run, dtype, say)
+        say(f"            {TASKS[makes](config, say, None).estimate(run, dtype)}")
+        return Result(run, 0, 0)
 
     # All that can be refused is refused before the run folder is made.
     checkpoint = checkpoint_to_resume(run, config, say) if resume else claim(run)
     first, total = checkpoint.step if checkpoint else 0, config.training.all_steps
-    if first >= total and is_published(run / "refiner", first):
+    if first >= total and is_published(run / makes, first):
         raise UserError(f"{run} has done all of its {total} steps already", "give a larger --steps to go on")
-    piles = read_piles(config, run, say)
-    shown = check_data(config, *piles, say)
-    synthetic, real, held_out = _hold_out(config, run, *piles, resume, say)
+    task = TASKS[makes](config, say, run)
+    task.hold_out(run, resume)
 
     with locked(run), reporting_disk_faults(run), reporting_short_memory(config, run):
         remove_leftovers(run)
         write_file(run / "config.toml", config.to_toml().encode())
         write_file(run / "environment.json", json.dumps(describe_environment(dtype), indent=2).encode())
-        write_sheet(run / SHEET, shown, say)
-        dressing = prepare_dressing(config, synthetic, real, dtype, say, checkpoint and checkpoint.arrays)
-        inputs = Inputs(synthetic.pile, real.pile, synthetic.points, dressing.dresser)
-        frozen = freeze_networks(config, inputs, dressing.parser, dtype, say, resumed=bool(checkpoint))
-        method = METHODS[config.method.name](config, inputs, dtype, frozen)
+        method = task.build(run, dtype, checkpoint)
         if checkpoint:
             method.restore(checkpoint.arrays, checkpoint.path)
-        with Monitor(run, config, method.logged, first, total, console, opening) as monitor:
-            if dressing.parser:
-                monitor.parser(dressing.agreement, dressing.sheet)
-            return _run_steps(method, inputs, config, run, held_out, monitor, range(first, total))
+        with task.monitor(run, config, method.logged, first, total, console, opening) as monitor:
+            if first:
+                _go_on(method, run / makes, first, monitor)
+            task.begin(method, monitor, first)
+            return _run_steps(task, method, config, run, monitor, range(first, total))
 
 
-def _only_look(config: Config, run: Path, dtype: str, say: Callable[[str], None]) -> Result:
-    """What a dry run does: shows both piles, draws faces of them beside where the run folder would be, and says how
-    long it would take."""
-    piles = read_piles(config, None, say)
-    write_sheet(run.with_name(f"{run.name}-{SHEET}"), check_data(config, *piles, say), say)
-    say("time        trying a few steps")
-    say(f"            {estimate_training(config, *piles, dtype)}")
-    return Result(run, 0, 0)
+def _go_on(method: Method, folder: Path, first: int, monitor: Monitor) -> None:
+    """Says so, and publishes what an earlier process did not that ended between its checkpoint and this."""
+    monitor.say(f"continuing at step {first}")
+    if not is_published(folder, first):
+        write_published(folder, method.publish(), first)
+        monitor.say(f"published the {folder.name} of step {first}, which was missing")
 
 
-def _hold_out(
-    config: Config, run: Path, synthetic: Faces, real: Faces, resumed: bool, say: Callable[[str], None]
-) -> tuple[Faces, Faces, HeldOut | None]:
-    """The piles without the faces that are held out, and those, where any are."""
-    if not config.evaluation.every:
-        return synthetic, real, None
-    synthetic, held_out_synthetic = split_off(synthetic, config, "synthetic")
-    real, held_out_real = split_off(real, config, "real")
-    say(f"held out    {config.evaluation.faces} pictures of each, never trained on")
-    return synthetic, real, HeldOut(config, run, held_out_synthetic, held_out_real, resumed=resumed)
-
-
-def _run_steps(
-    method: Method,
-    inputs: Inputs,
-    config: Config,
-    run: Path,
-    held_out: HeldOut | None,
-    monitor: Monitor,
-    steps: range,
-) -> Result:
+def _run_steps(task: Task, method: Method, config: Config, run: Path, monitor: Monitor, steps: range) -> Result:
     """The loop: a batch, a step, now and then a look and a checkpoint, until all steps are done or a signal comes."""
-    first, total = steps.start, steps.stop
-    _begin(method, run, held_out, monitor, first)
-    synthetic, real = (to_signed(pile[spread(len(pile), config.monitor.faces)]) for pile in inputs[:2])
+    first, total, makes = steps.start, steps.stop, METHODS[config.method.name].makes
     batches = Prefetcher(lambda step: backend.to_device(method.batch(step)), steps)
     if steps:
         monitor.say("compiling the training step (the first one takes a while)")
@@ -167,49 +170,26 @@ def _run_steps(
                 interruption.ask(OUTPUT_CLOSED)
             last = done == total or interruption.signal is not None
             shows = done % config.monitor.images_every == 0 or last or step == first
-            looks = held_out and (done % config.evaluation.every == 0 or last)
-            saves = done % config.monitor.checkpoint_every == 0 or last
+            looks, saves = task.looks(done, last), done % config.monitor.checkpoint_every == 0 or last
             if shows or looks or saves:
                 read_numbers()  # nothing is kept of a step whose numbers are none
             if shows:
-                monitor.pictures(done, real, method.inspect(synthetic, real))
+                task.show(method, done, monitor)
             if looks or saves:
                 state = method.state()
                 stop_on_nan(state, step, run, saved)  # a loss tells of it one step later, and perhaps there is none
             if looks:
-                held_out.look(method, done, monitor)
+                task.look(method, done, monitor)
             if saves:
                 save_checkpoint(run / "checkpoints", done, state, config.monitor.keep_checkpoints)
-                write_published(run / "refiner", method.publish(), done)
+                write_published(run / makes, method.publish(), done)
                 saved = done
             if last:
                 break
-    return _end(config, run, held_out, monitor, done, interruption)
-
-
-def _begin(method: Method, run: Path, held_out: HeldOut | None, monitor: Monitor, first: int) -> None:
-    """What is done before the first step."""
-    if first:
-        monitor.say(f"continuing at step {first}")
-        if not is_published(run / "refiner", first):  # an earlier process ended between its checkpoint and this
-            write_published(run / "refiner", method.publish(), first)
-            monitor.say(f"published the refiner of step {first}, which was missing")
-    elif held_out:
-        held_out.look_at_unrefined(method, monitor)
-
-
-def _end(
-    config: Config, run: Path, held_out: HeldOut | None, monitor: Monitor, done: int, interruption: Interruption
-) -> Result:
-    """Says how it ended, and what to do next."""
-    if done < config.training.all_steps:
+    if done < total:
         monitor.say(f"stopped at step {done} by {interruption.name}; everything is saved")
         monitor.say(f"to go on:  simrefine train --resume --run {run}")
         return Result(run, done, interruption.exit_code)
-    monitor.say(f"done: the refiner is in {run / 'refiner'}")
-    model = run
-    if held_out and held_out.best:
-        model = held_out.folder
-        monitor.say(f"the best on held-out faces (distance {held_out.best[SCORE]:.1f}) is in {model}")
-    monitor.say(f"to use it: simrefine refine DIR --model {model} --out DIR")
+    monitor.say(f"done: the {makes} is in {run / makes}")
+    task.tell_how_to_use(run, monitor)
     return Result(run, done, 0)

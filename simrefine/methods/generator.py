@@ -1,0 +1,308 @@
+"""Learning to make faces: CVAE-GAN's four players, open-set identity and part-wise latents, in one method.
+
+[1] CVAE-GAN (Bao et al. 2017, arXiv 1703.10155); [2] open-set identity (Bao et al. 2018, arXiv 1803.11182);
+[3] SemanticStyleGAN (Shi et al. 2022, arXiv 2112.02236). f = I(x) says who a face is, z = A(x) how it looks, M makes
+codes of both and G a face of those. What moves what:
+
+- I and the people's vectors (C): the cross-entropy of who is shown ([2], L_I), and nothing else;
+- A, M and G: divergence of z, reconstruction, likeness, matching of D's features by pairs, of their mean and of each
+  person's mean identity, the adversarial loss and the masks;
+- D: true faces against made ones, a domain each, with R1. With `generator_loss.adversarial` 0, D and G are asymmetric
+  as in [1]: D tells true from made, and G matches what D sees.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from simrefine import backend
+from simrefine.config import Config
+from simrefine.methods import generator_logged
+from simrefine.methods.generator_batches import DETAILS, MEANS, OUTSIDE, Batches, GeneratorBatch, GeneratorInputs
+from simrefine.methods.logged import Logged
+from simrefine.methods.method import Published, weights_by_name
+from simrefine.methods.shared import diversity
+from simrefine.methods.state import put_state, take_state, variables_by_name
+from simrefine.models import generator_losses as losses
+from simrefine.models.augmentation import augment, shift_by_draws
+from simrefine.models.average import follow
+from simrefine.models.embedding import person_loss
+from simrefine.models.generator import build_face_discriminator, coarse_side, player_builders
+from simrefine.models.optimisers import build_optimiser, falling_share
+
+MOVE = 0.1  # by which D's slope is found, standard deviation in units of [-1, 1]
+# Which weight of [generator_loss] multiplies which number.
+WEIGHTS = {"attributes/divergence": "kl"} | {
+    f"generator/{name}": name
+    for name in (
+        "reconstruction",
+        "likeness",
+        "features",
+        "mean_features",
+        "class_features",
+        "adversarial",
+        "masks",
+        "coarse",
+    )
+}
+IDENTITY, MAKERS = ("identity", "people"), ("attributes", "mapping", "generator")  # who moves together
+
+
+class FaceGenerator:
+    """The players, and what they share; see `methods.method.Method` for what each public function promises."""
+
+    logged: tuple[Logged, ...] = generator_logged.LOGGED
+
+    def __init__(self, config: Config, inputs: GeneratorInputs, dtype: str):
+        options, size, channels = config.generator, config.data.size, config.data.channels
+        seed, people = config.training.seed, len(inputs.names)
+        self.config, self.inputs = config, inputs
+        self.batch = Batches(config, inputs).make
+        builders = player_builders(options, people, size, channels, dtype, seed)
+        self.now, self.average = ({name: build() for name, build in builders.items()} for _ in range(2))
+        self.discriminator = build_face_discriminator(options, size, channels, dtype, seed + 5)
+        self._moves = {
+            "identity": [variable for name in IDENTITY for variable in self.now[name].trainable_variables],
+            "makers": [variable for name in MAKERS for variable in self.now[name].trainable_variables],
+            "discriminator": self.discriminator.trainable_variables,
+        }
+        self._rates = {
+            "identity": config.identity_optimizer,
+            "makers": config.generator_optimizer,
+            "discriminator": config.discriminator_optimizer,
+        }
+        self.optimisers = {name: build_optimiser(self._rates[name], self._moves[name]) for name in self._moves}
+        shapes = {
+            "identity_sums": (people, options.identity),
+            "identity_counts": (people, 1),
+            "true_features": (options.judged,),
+            "made_features": (options.judged,),
+        }
+        self.means = {
+            name: keras.Variable(np.zeros(shape, np.float32), trainable=False) for name, shape in shapes.items()
+        }
+        variables = list(self._variables().values())
+        self._update_identity, self._update_makers, self._update_discriminator, self._make = (
+            backend.compile_step(function, variables)
+            for function in (self.update_identity, self.update_makers, self.update_discriminator, self.make)
+        )
+
+    def step(self, batch: GeneratorBatch, step: int) -> dict:
+        """I; and after `generator.identity_steps` A, M and G, then D on what they made."""
+        for name, optimiser in self.optimisers.items():
+            optimiser.learning_rate = falling_share(self.config, step) * self._rates[name].learning_rate
+        numbers = self._update_identity(batch, np.float32(step))
+        if step >= self.config.generator.identity_steps:
+            made, numbers_of_makers = self._update_makers(
+                batch, np.float32(step - self.config.generator.identity_steps)
+            )
+            numbers |= numbers_of_makers | self._update_discriminator(batch, *made)
+        return numbers
+
+    def update_identity(self, batch: GeneratorBatch, step):
+        """Cross-entropy of who is shown ([2], L_I = -E log P(c | x)) moves I and the people's vectors; then their
+        average follows, and what it sees in the true faces is taken into the mean of each person ([1], eq. 6)."""
+
+        def loss():
+            cosines = self.now["people"](self.now["identity"](batch.shown, training=True), training=True)
+            right = ops.equal(ops.cast(ops.argmax(cosines, axis=-1), "int32"), batch.shown_people)
+            total = person_loss(cosines, batch.shown_people)
+            return total, {"identity/loss": total, "identity/accuracy": ops.mean(ops.cast(right, "float32"))}
+
+        numbers = backend.minimise(loss, self._moves["identity"], self.optimisers["identity"])
+        self._follow(IDENTITY, step)
+        who = ops.transpose(self._one_hot(batch.people))  # [people, n]
+        here = ops.sum(who, axis=1, keepdims=True)
+        keep = ops.where(here > 0, 0.9, 1.0)
+        seen = ops.matmul(who, self.average["identity"](batch.faces, training=False))
+        for name, new in (("identity_sums", seen), ("identity_counts", here)):
+            self.means[name].assign(keep * self.means[name] + new)
+        return numbers
+
+    def update_makers(self, batch: GeneratorBatch, step):
+        """All that A, M and G minimise; then their averages follow. Returns what was made, pictures and coarse soft
+        parts, and the numbers."""
+        m = batch.wanted.shape[0]
+        identities = ops.concatenate([self.average["identity"](batch.sources, training=False), self._asked(batch)])
+        true_features, _ = self._judge(batch.wanted, batch.parts, batch.domains[:m], batch.draws[:m], batch)
+        renders = batch.domains[:m, :1]  # of which samples are to be
+        true_mean = ops.sum(true_features * renders, axis=0) / ops.sum(renders)
+        true_mean = losses.running(self.means["true_features"], true_mean, step)
+
+        def loss():
+            mean, log_variance = self.now["attributes"](batch.wanted, training=True)
+            z = ops.concatenate([mean + ops.exp(log_variance / 2.0) * batch.noise[:m], batch.noise[m:]])
+            made, logits, coarse = self.draw(self.now, identities, z, batch.domains, batch.mixed)
+            masks = ops.softmax(logits, axis=-1)
+            features, judged = self._judge(made, masks, batch.domains, batch.draws[m:], batch)
+            made_mean = losses.running(self.means["made_features"], ops.mean(features[m:], axis=0), step)
+            numbers = {
+                "attributes/divergence": ops.mean(losses.divergence(mean, log_variance)),
+                "generator/features": self._pairs_of(batch, losses.squared_distance(features[:m], true_features)),
+                "generator/mean_features": losses.squared_distance(made_mean, true_mean),
+                "generator/adversarial": ops.mean(ops.softplus(-losses.of_domain(judged, batch.domains))),
+                "generator/coarse": ops.mean(ops.square(coarse - pooled(masks, coarse.shape[1]))),
+                **self._against_truth(batch, made[:m], logits[:m]),
+                **self._identity_of(batch, made, identities),
+            }
+            total = sum(self._weight(name, step) * numbers[name] for name in WEIGHTS)
+            numbers |= {"generator/loss": total, "generator/diversity": diversity(made[m:], batch.faces)}
+            return total, (made, masks, made_mean, numbers)
+
+        made, masks, made_mean, numbers = backend.minimise(loss, self._moves["makers"], self.optimisers["makers"])
+        self._follow(MAKERS, step)
+        self.means["true_features"].assign(true_mean)
+        self.means["made_features"].assign(made_mean)
+        return (made, masks), numbers
+
+    def draw(self, players: Mapping[str, keras.Model], identities, z, domains, mixed):
+        """G(M(f, z)): a picture, logits of its parts and the coarse masks, see `build_generator`. Where `mixed`
+        [n, parts] is 1, a part has the shape and texture of the face before ([3])."""
+        base, shape, texture = players["mapping"]([identities, z], training=True)
+        if self.config.generator.parts:
+            shape, texture = (code + mixed[..., None] * (ops.roll(code, 1, axis=0) - code) for code in (shape, texture))
+        return players["generator"]([base, shape, texture, ops.convert_to_tensor(domains)], training=True)
+
+    def _asked(self, batch: GeneratorBatch):
+        """W_c, the unit vectors of the people whose samples are asked for ([1]: the class): [k, identity]."""
+        vectors = ops.matmul(self._one_hot(batch.asked), ops.transpose(self.average["people"].variables[0]))
+        return vectors / ops.norm(vectors, axis=-1, keepdims=True)
+
+    def _pairs_of(self, batch: GeneratorBatch, values, other: float = 1.0):
+        """Mean of values [m] over the pairs of one person, and `other` times those of two. Faces with a part of another
+        face, which can be held to neither, count 0."""
+        whole = 1.0 - ops.sum(batch.mixed[: values.shape[0]], axis=-1)
+        return losses.mean_where(values, whole * (batch.same + other * (1.0 - batch.same)))
+
+    def _against_truth(self, batch: GeneratorBatch, made, logits) -> dict:
+        """What is compared pixel by pixel: |x' - x_a|, of one person, and `other` of it of two ([2], L_GR); and the
+        parts of renders, of one person."""
+        options = self.config.generator_loss
+        room, details = batch.parts[..., :1], sum(batch.parts[..., part, None] for part in DETAILS)
+        places = 1.0 + (options.background - 1.0) * room + (options.details - 1.0) * details
+        apart = losses.reconstruction(made, batch.wanted, places)
+        return {
+            "generator/reconstruction": self._pairs_of(batch, apart, options.other),
+            "generator/masks": self._pairs_of(batch, losses.cross_entropy(logits, batch.parts, places), 0.0),
+        }
+
+    def _identity_of(self, batch: GeneratorBatch, made, identities) -> dict:
+        """1 - cos(f(x'), f(x_s)) by the average of I, which no gradient moves here; how far each person's samples are
+        in the mean from that person's true faces ([1], eq. 6); and how often a face with the attributes of another
+        person is nearer to the one it was to show."""
+        m, views = batch.wanted.shape[0], self.config.generator.views
+        found = self.average["identity"](made, training=False)
+        # Where a part of the face itself is another's, nobody knows whose face it is.
+        known = 1.0 - ops.sum(batch.mixed, axis=-1) + sum(batch.mixed[:, part] for part in OUTSIDE)
+        asked = self._one_hot(batch.asked[::views])
+        counts = ops.matmul(asked, self.means["identity_counts"])
+        wanted = ops.matmul(asked, self.means["identity_sums"]) / ops.maximum(counts, 1e-3)
+        samples = ops.mean(ops.reshape(found[m:], (-1, views, found.shape[-1])), axis=1)
+        apart = found.shape[-1] * losses.squared_distance(samples, wanted)
+        theirs, swapped = self.average["identity"](batch.wanted, training=False), 1.0 - batch.same
+        nearer = losses.distance(found[:m], identities[:m]) < losses.distance(found[:m], theirs)
+        return {
+            "generator/likeness": losses.mean_where(losses.distance(found, identities), known),
+            "generator/class_features": losses.mean_where(apart, ops.cast(counts[:, 0] > 0, "float32")),
+            "identity/kept": ops.sum(ops.cast(nearer, "float32") * swapped) / ops.maximum(ops.sum(swapped), 1.0),
+        }
+
+    def _judge(self, pictures, masks, domains, draws, batch: GeneratorBatch) -> tuple:
+        """D of faces as it is shown them: moved, in other light, and with the masks of renders alone, coarse, so that
+        it cannot live on how crisp they are. Where no render's parts are known, it sees no masks."""
+        masks = masks * domains[:, None, None, :1] * ops.cast(ops.max(batch.parts) > 0, "float32")
+        pictures = augment(pictures, draws, self.config.augmentation)
+        masks = shift_by_draws(masks, draws, self.config.augmentation)
+        return self.discriminator([pictures, pooled(masks, coarse_side(pictures.shape[1]))], training=True)
+
+    def _weight(self, name: str, step):
+        options = self.config.generator_loss
+        weight = getattr(options, WEIGHTS[name])
+        if WEIGHTS[name] == "kl" and options.kl_warm_up:
+            return weight * ops.minimum(1.0, step / options.kl_warm_up)
+        return weight
+
+    def update_discriminator(self, batch: GeneratorBatch, made, masks):
+        """-log D(x) - log(1 - D(x')), a domain each ([1], eq. 4), and R1, at a few of the true faces, move D only."""
+        m, few = batch.wanted.shape[0], batch.moves.shape[0]
+        # The true faces, the few moved, and the made ones.
+        pictures = ops.concatenate([batch.wanted, batch.wanted[-few:] + MOVE * batch.moves, made])
+        masks = ops.concatenate([batch.parts, batch.parts[-few:], masks])
+        domains = ops.concatenate([batch.domains[:m], batch.domains[m - few : m], batch.domains])
+        draws = ops.concatenate([batch.draws[:m], batch.draws[m - few : m], batch.draws[m:]])
+
+        def loss():
+            _, logits = self._judge(pictures, masks, domains, draws, batch)
+            true, near, made = ops.split(losses.of_domain(logits, domains), [m, m + few])
+            slope = losses.slope(true[-few:], near, MOVE)
+            judgement = ops.mean(ops.softplus(-true)) + ops.mean(ops.softplus(made))
+            return judgement + self.config.generator_loss.slope / 2.0 * slope, {
+                "discriminator/judgement": judgement,
+                "discriminator/slope": slope,
+                "discriminator/true": ops.mean(ops.cast(true > 0, "float32")),
+                "discriminator/made": ops.mean(ops.cast(made < 0, "float32")),
+            }
+
+        return backend.minimise(loss, self._moves["discriminator"], self.optimisers["discriminator"])
+
+    # What the loop, the monitor and the checkpoints ask for
+
+    def make(self, people, wanted, domains):
+        """Faces by the averaged networks: the identity of each of `people` with the attributes of each of `wanted`,
+        [p, h, w, c] and [a, h, w, c] to [p a, h, w, c] and their soft parts."""
+        identities = ops.repeat(self.average["identity"](people, training=False), wanted.shape[0], axis=0)
+        z, _ = self.average["attributes"](wanted, training=False)
+        codes = self.average["mapping"]([identities, ops.tile(z, (people.shape[0], 1))], training=False)
+        pictures, logits, _ = self.average["generator"]([*codes, ops.convert_to_tensor(domains)], training=False)
+        return pictures, ops.softmax(logits, axis=-1)
+
+    def inspect(self, faces: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The averaged networks on fixed faces, the identity of each of `faces` with the attributes of each of
+        `others`: pictures [p, a, h, w, c] in [-1, 1] and soft parts [p, a, h, w, parts]; nothing moves."""
+        domains = np.tile(np.float32([1, 0]), (len(faces) * len(others), 1))
+        pictures, masks = (np.asarray(values) for values in self._make(faces, others, domains))
+        return tuple(values.reshape(len(faces), len(others), *values.shape[1:]) for values in (pictures, masks))
+
+    def _follow(self, names: tuple[str, ...], step) -> None:
+        for name in names:
+            follow(self.average[name], self.now[name], self.config.training.ema_decay, step)
+
+    def _one_hot(self, people):
+        return ops.one_hot(people, len(self.inputs.names), dtype="float32")
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        owners = self.now | {f"average_{name}": network for name, network in self.average.items()}
+        owners |= {"discriminator": self.discriminator}
+        owners |= {f"{name}_optimizer": optimiser for name, optimiser in self.optimisers.items()}
+        return variables_by_name(owners) | {f"means/{name}": variable for name, variable in self.means.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return take_state(self._variables(), {})
+
+    def restore(self, arrays: Mapping[str, np.ndarray], source: Path) -> None:
+        put_state(arrays, self._variables(), {}, source)
+
+    def publish(self) -> Published:
+        data, counts = self.config.data, np.asarray(self.means["identity_counts"])
+        options = {
+            "data": {"size": data.size, "channels": data.channels},
+            "generator": asdict(self.config.generator),
+            "people": {"names": list(self.inputs.names)},
+        }
+        arrays = {
+            f"{player}/{name}": values
+            for player, network in self.average.items()
+            for name, values in weights_by_name(network).items()
+        }
+        arrays[MEANS] = np.asarray(self.means["identity_sums"]) / np.maximum(counts, 1e-3)
+        return Published("generator", options, arrays)
+
+
+def pooled(masks, side: int):
+    """Soft masks [n, h, h, k] averaged to [n, side, side, k]."""
+    factor = masks.shape[1] // side
+    return ops.average_pool(masks, factor, factor) if factor > 1 else masks
