@@ -140,7 +140,7 @@ def test_without_the_adversarial_loss_the_discriminator_still_learns(uncompiled)
     numbers = method.step(method.batch(0), 0)
     assert {"discriminator", "generator"} <= moved(before, method.state())
     total = sum(getattr(method.config.generator_loss, key) * numbers[name] for name, key in WEIGHTS.items())
-    assert numbers["generator/loss"] == pytest.approx(total, rel=1e-3)
+    assert float(numbers["generator/loss"]) == pytest.approx(float(total), rel=1e-3)
 
 
 def test_a_person_s_mean_is_over_that_person_s_faces(uncompiled):
