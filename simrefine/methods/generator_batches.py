@@ -72,7 +72,7 @@ class Batches:
         samples = samples_of(n, options.views)
         others = (n - samples) // 4  # pairs of two people, and photographs
         faces, people, parts = self._views(n // options.views, rng)
-        # I learns from any renders: with so few people in a batch, each step would turn it towards those.
+        # I learns from any renders, as classifiers do: the few people of a batch would be a biased draw.
         shown, shown_people, shown_parts = self._take(rng.integers(len(self._inputs.people), size=n), rng)
         photographs = self._photographs(others, rng)
         places = rng.permutation(n)[: n - samples - len(photographs)]

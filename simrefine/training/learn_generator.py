@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simrefine import backend
 from simrefine.catalogue import PART_COLOURS, PARTS
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces
@@ -55,8 +56,10 @@ class GeneratorTask:
         self._say("time        trying a few steps")
         method, pace, total = FaceGenerator(self._config, self._inputs, dtype), Pace(), self._config.training.steps
         steps = range(max(0, total - TRIED), total)
-        for step, batch in zip(steps, Prefetcher(method.batch, steps), strict=True):
-            method.step(batch, step)
+        batches = Prefetcher(lambda step: backend.to_device(method.batch(step)), steps)
+        for step, batch in zip(steps, batches, strict=True):
+            for number in method.step(batch, step).values():
+                float(number)  # the step has ended when its numbers are there
             pace.tick()
         if not pace.measured:
             return "not estimated: there are too few steps"

@@ -161,7 +161,7 @@ def test_inversion_comes_nearer_and_leaves_the_generator_as_it_was(generator, re
 
 def test_directions_of_light_follow_light_and_not_place():
     class Lit:
-        """A generator whose first number is the light, the second where the face is."""
+        """A generator whose first two numbers are the light, and the second also where the face is."""
 
         attributes = 6
 
@@ -176,7 +176,7 @@ def test_directions_of_light_follow_light_and_not_place():
             for face, (_, place, *_) in zip(parts, z, strict=True):
                 left = int(np.clip(4 + 2 * place, 0, 10))
                 face[4:12, left : left + 6] = PARTS.index("skin")
-            light = np.clip(128 + 30 * z[:, 0], 0, 255).astype(np.uint8)
+            light = np.clip(128 + 20 * (z[:, 0] + z[:, 1]), 0, 255).astype(np.uint8)
             return Faces(np.broadcast_to(light[:, None, None, None], (len(z), 16, 16, 3)), parts)
 
     found = light_directions(Lit())

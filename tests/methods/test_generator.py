@@ -72,6 +72,18 @@ def test_one_part_of_a_share_of_the_faces_is_another_faces():
     np.testing.assert_array_equal(always.sum(axis=1), 1)
 
 
+def test_a_mixed_face_has_a_part_of_the_face_before_and_the_others_are_as_they_were(uncompiled):
+    method, rng = build(), np.random.default_rng(0)
+    options = method.config.generator
+    f, z = (rng.standard_normal((3, width)).astype(np.float32) for width in (options.identity, options.attributes))
+    mixed, nothing = np.zeros((2, 3, len(PARTS)), np.float32)
+    mixed[1, PARTS.index("skin")] = 1
+    looks = np.float32([[1, 0]] * 3)
+    before, after = (np.asarray(method.draw(method.now, f, z, looks, which)[0]) for which in (nothing, mixed))
+    changed = np.abs(before - after).max(axis=(1, 2, 3))
+    assert changed[1] > 1e-4 and changed[0] == changed[2] == 0
+
+
 def test_hair_clothes_and_room_are_hidden_from_the_identity_network_and_the_face_is_not():
     plain, hidden = (batches(generator__face_only=share).make(0) for share in (0, 1))
     np.testing.assert_array_equal(plain.shown_people, hidden.shown_people)
