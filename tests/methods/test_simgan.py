@@ -310,7 +310,8 @@ def test_the_landmark_keeper_holds_the_refiner_and_never_moves_itself(uncompiled
     numbers = gan.step(gan.batch(0), 0)
     without.step(without.batch(0), 0)
     assert moved(before, network) == 0 and numbers["keeper/landmarks"] > 0
-    assert numbers["refiner/loss"] == pytest.approx(numbers["refiner/realism"] + 10 * numbers["keeper/landmarks"])
+    loss, realism, kept = (float(numbers[name]) for name in ("refiner/loss", "refiner/realism", "keeper/landmarks"))
+    assert loss == pytest.approx(realism + 10 * kept)
     assert (np.asarray(gan.refiner.variables[-1]) != np.asarray(without.refiner.variables[-1])).any()
 
 
