@@ -171,7 +171,7 @@ def test_a_users_mistake_is_one_message_without_a_traceback(arguments, message, 
 
 @pytest.mark.parametrize("flag", ["--synthetic", "--real", "--labels"])
 def test_a_wrong_path_is_named_before_the_backend_is_started(flag, piles, monkeypatch):
-    monkeypatch.setattr("simrefine.command.start_backend", lambda: pytest.fail("the user waits for the backend"))
+    monkeypatch.setattr("simrefine.command.start_backend", lambda *_: pytest.fail("the user waits for the backend"))
     paths = {"--synthetic": piles["data.synthetic"], "--real": piles["data.real"]} | {flag: "/nowhere.csv"}
     done = run("train", *(part for pair in paths.items() for part in pair))
     assert done.exit_code == EXIT_USER_ERROR and "/nowhere.csv does not exist" in done.output

@@ -85,7 +85,7 @@ def test_small_and_doubtful_faces_are_left_out_and_the_largest_comes_first():
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs `prepare` on tmp_path/photos; faces are found by the detector that is given."""
-    monkeypatch.setattr("simrefine.cli.start_backend", lambda: None)
+    monkeypatch.setattr("simrefine.cli.start_backend", lambda backend: None)
 
     def run(detector, *arguments):
         monkeypatch.setattr("simrefine.data.detection.load_detector", lambda: detector)
