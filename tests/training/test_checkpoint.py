@@ -71,15 +71,16 @@ WRITER = """
 import sys, numpy as np
 from pathlib import Path
 from simrefine.training.checkpoint import save_checkpoint
-for step in range(1, 10**6):
+first = int(sys.argv[2])  # each process goes on behind the one before, as a training does
+for step in range(first, first + 10**5):
     save_checkpoint(Path(sys.argv[1]), step, {"a": np.full(200_000, step)}, keep=2)
 """
 
 
 def test_kill_9_at_any_moment_leaves_a_whole_newest_checkpoint(tmp_path):
     for attempt in range(6):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
-        while not any(tmp_path.glob("step-*")):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(1 + attempt * 10**5)])
+        while not any(tmp_path.glob(f"step-{attempt:02}*")):
             time.sleep(0.02)
         time.sleep(0.05 + 0.037 * attempt)
         process.send_signal(signal.SIGKILL)
