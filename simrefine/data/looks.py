@@ -20,7 +20,7 @@ SKIN, HAIR = PARTS.index("skin"), PARTS.index("hair")
 # Parts that keep their own colours and follow the light on the skin alone: a photograph's are a few pixels with much
 # else among them, and whites must stay white. Brows so stay as much darker than the skin as they were.
 FOLLOWERS = tuple(PARTS.index(part) for part in ("brows", "eyes", "mouth"))
-LOOSER, LOOSE = (HAIR, PARTS.index("brows"), PARTS.index("eyes")), 0.3
+LOOSER, LOOSE = (HAIR, PARTS.index("brows"), PARTS.index("eyes")), 0.3  # how much these are held beside skin
 FEWEST = 0.002  # share of a picture that a part must cover for its statistics to mean something
 RANGE, SKIN_RANGE = 1.5, 3.0  # standard deviations from its mean within which a part's colours lie; skin has highlights
 STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse drawn together

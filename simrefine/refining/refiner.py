@@ -124,7 +124,7 @@ class Refiner:
         other._draw_by(seed)
         return other
 
-    def looks(self, draws: int, out: Path) -> Iterator[tuple["Refiner", Path]]:
+    def looks(self, draws: int, out: Path) -> list[tuple["Refiner", Path]]:
         """Itself and those of the seeds after its own, `draws` in all, each with the folder where its faces go: one
         render becomes `draws` pictures. Of one alone that is `out`; else `out`/seed-N, as if each were alone.
 
@@ -132,10 +132,9 @@ class Refiner:
             UserError: it was trained without styles, so all looks are one.
         """
         if draws == 1:
-            yield self, out
-            return
-        for seed in range(self._seed, self._seed + draws):
-            yield self.with_seed(seed), out / f"seed-{seed}"
+            return [(self, out)]
+        seeds = range(self._seed, self._seed + draws)
+        return [(self.with_seed(seed), out / f"seed-{seed}") for seed in seeds]
 
     def _draw_by(self, seed: int) -> None:
         if seed and not self._styled:

@@ -136,3 +136,11 @@ def test_a_refiner_of_another_seed_is_the_one_that_is_loaded_with_it(run):
     np.testing.assert_array_equal(other(images), loaded(images))
     assert other.fingerprint == loaded.fingerprint != first.fingerprint and other.about == loaded.about
     assert np.abs(other(images).astype(float) - first(images)).mean() > 1
+
+
+def test_several_looks_of_a_refiner_without_styles_are_refused_before_the_first_is_made(run, tmp_path, monkeypatch):
+    refiner = load(run)
+    monkeypatch.setattr(refiner, "_styled", False)
+    assert refiner.looks(1, tmp_path) == [(refiner, tmp_path)]
+    with pytest.raises(UserError, match="without styles"):
+        refiner.looks(2, tmp_path)
