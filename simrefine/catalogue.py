@@ -120,7 +120,7 @@ METHODS = {
             "training.steps": 4000,
             "identity_optimizer.learning_rate": 1e-3,
             "identity_optimizer.beta_1": 0.9,  # a classifier has no opponent that moves
-            "generator_optimizer.learning_rate": 5e-4,
+            "generator_optimizer.learning_rate": 1e-3,
         },
         makes="generator",
     ),

@@ -227,7 +227,10 @@ class GeneratorOptions:
     )
     mixing: float = option(0.3, "probability that a part's codes are those of another face", low=0, high=1)
     views: int = option(4, "faces of a person in a batch", low=2, high=64)
-    identity_steps: int = option(500, "of all steps the first, in which the identity network learns alone", low=0)
+    identity_steps: int = option(
+        600, "of all steps the first, in which the identity network learns; then it stays as it is", low=0
+    )
+    identity_batch: int = option(128, "faces of a batch of the identity network, `views` of each person", low=4)
     identity: int = option(128, "numbers that say who a face is", low=2, high=4096)
     attributes: int = option(32, "numbers that say how it looks", low=1, high=4096)
     width: int = option(32, "channels of the first layer of I, A and D, which double up to eightfold", low=2, high=512)
@@ -237,7 +240,7 @@ class GeneratorOptions:
     local: int = option(
         16, "width of a part's local generator; a single decoder is three times as wide", low=2, high=1024
     )
-    features: int = option(32, "channels that are rendered, half of them at full size", low=2, high=1024)
+    features: int = option(48, "channels that are rendered, half of them at full size", low=2, high=1024)
     judged: int = option(256, "features of the discriminator that are matched", low=2, high=8192)
 
 
@@ -246,7 +249,6 @@ class GeneratorLossOptions:
     """Weights of the generator's losses; each multiplies a *mean* (methods/generator.py has their equations)."""
 
     kl: float = option(0.05, "of the divergence of z from a standard normal distribution, nats a dimension", low=0)
-    kl_warm_up: int = option(1000, "steps over which that weight rises from 0", low=0)
     reconstruction: float = option(5.0, "of the L1 between a made face and the one whose attributes it has", low=0)
     other: float = option(0.1, "share of it where the identity is another person's", low=0, high=1)
     background: float = option(
@@ -254,7 +256,9 @@ class GeneratorLossOptions:
     )
     details: float = option(4.0, "and of its brows, eyes, lips and mouth, which are few pixels", low=0)
     likeness: float = option(2.0, "of 1 - cosine between the identity of a made face and the one it was given", low=0)
-    features: float = option(1.0, "of the squared distance of a made face's D-features to the attribute face's", low=0)
+    features: float = option(
+        1.0, "of the squared distance of what D looks through, of a made face, to the same of the attribute face", low=0
+    )
     mean_features: float = option(
         1.0, "of the squared distance of sampled faces' mean D-features to the true faces'", low=0
     )
@@ -264,7 +268,8 @@ class GeneratorLossOptions:
     adversarial: float = option(
         0.2, "of the loss by which made faces fail to pass for true; 0 = the papers' asymmetric losses alone", low=0
     )
-    slope: float = option(1.0, "of the squared slope of D at true faces (R1)", low=0)
+    warm_up: int = option(1000, "steps over which the weights of kl and adversarial rise from 0", low=0)
+    slope: float = option(0.02, "of the squared slope of D at true faces (R1)", low=0)
     masks: float = option(1.0, "of the cross-entropy between drawn and known parts", low=0)
     coarse: float = option(10.0, "of the squared distance between the coarse masks and the pooled fine ones", low=0)
 
@@ -605,6 +610,12 @@ def _resolve_generator(flat: dict[str, Any]) -> None:
         raise UserError(
             f"training.batch_size = {batch} does not hold {views} faces (generator.views) of each of at least 2 people",
             f"use {max(2, round(batch / views)) * views}",
+        )
+    if flat["generator.identity_batch"] < 2 * views:
+        raise UserError(
+            f"generator.identity_batch = {flat['generator.identity_batch']} does not hold {views} faces "
+            "(generator.views) of each of 2 people",
+            f"use {2 * views} or more",
         )
     if not flat["generator.parts"]:
         flat["generator.mixing"] = 0.0  # there are no parts to mix

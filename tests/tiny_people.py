@@ -22,7 +22,12 @@ NETWORKS = {
     "generator.features": 4,
     "generator.judged": 6,
 }
-SMALL = NETWORKS | {"generator.views": 2, "generator.identity_steps": 0, "generator_loss.kl_warm_up": 0}
+SMALL = NETWORKS | {
+    "generator.views": 2,
+    "generator.identity_steps": 0,
+    "generator.identity_batch": 8,
+    "generator_loss.warm_up": 0,
+}
 
 
 def small_config(**values):

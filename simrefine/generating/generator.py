@@ -61,7 +61,7 @@ class Generator:
         self.attributes = options.attributes
         self._of_name = {name: mean for name, mean in zip(published.names, published.means, strict=True) if mean.any()}
         self.names = tuple(self._of_name)
-        builders = player_builders(options, len(published.names), data.size, data.channels, "float32", 0)
+        builders = player_builders(options, data.size, data.channels, "float32", 0)
         backend.use_device()
         self.players = {
             name: build_from(build, published.players.get(name, []), Path(path)) for name, build in builders.items()

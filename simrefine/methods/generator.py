@@ -4,7 +4,9 @@
 [3] SemanticStyleGAN (Shi et al. 2022, arXiv 2112.02236). f = I(x) says who a face is, z = A(x) how it looks, M makes
 codes of both and G a face of those. What moves what:
 
-- I and the people's vectors (C): the cross-entropy of who is shown ([2], L_I), and nothing else;
+- I, which is C as well, in the first steps: who is shown ([2], L_I), by contrast within a batch in place of a softmax
+  over all people: a person of four views is seen too seldom for one. Then it stays as it is, and what it sees in every
+  true face is kept, with each person's mean ([1], eq. 6): that is the vector of a person, the label of [1];
 - A, M and G: divergence of z, reconstruction, likeness, matching of D's features by pairs, of their mean and of each
   person's mean identity, the adversarial loss and the masks;
 - D: true faces against made ones, a domain each, with R1. With `generator_loss.adversarial` 0, D and G are asymmetric
@@ -21,8 +23,18 @@ from keras import ops
 
 from simrefine import backend
 from simrefine.config import Config
+from simrefine.data.batches import Pile
+from simrefine.data.images import to_signed
 from simrefine.methods import generator_logged
-from simrefine.methods.generator_batches import DETAILS, MEANS, OUTSIDE, Batches, GeneratorBatch, GeneratorInputs
+from simrefine.methods.generator_batches import (
+    DETAILS,
+    MEANS,
+    OUTSIDE,
+    Batches,
+    GeneratorBatch,
+    GeneratorInputs,
+    IdentityBatch,
+)
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Published, weights_by_name
 from simrefine.methods.shared import diversity
@@ -30,10 +42,11 @@ from simrefine.methods.state import put_state, take_state, variables_by_name
 from simrefine.models import generator_losses as losses
 from simrefine.models.augmentation import augment, shift_by_draws
 from simrefine.models.average import follow
-from simrefine.models.embedding import person_loss
-from simrefine.models.generator import build_face_discriminator, coarse_side, player_builders
+from simrefine.models.generator import Judgement, build_face_discriminator, coarse_side, judge_faces, player_builders
 from simrefine.models.optimisers import build_optimiser, falling_share
+from simrefine.threads import in_batches
 
+CHUNK = 64  # true faces at a time
 MOVE = 0.1  # by which D's slope is found, standard deviation in units of [-1, 1]
 # Which weight of [generator_loss] multiplies which number.
 WEIGHTS = {"attributes/divergence": "kl"} | {
@@ -49,7 +62,8 @@ WEIGHTS = {"attributes/divergence": "kl"} | {
         "coarse",
     )
 }
-IDENTITY, MAKERS = ("identity", "people"), ("attributes", "mapping", "generator")  # who moves together
+WARMED = ("kl", "adversarial")  # before there are faces, one says nothing and the other is noise
+IDENTITY, MAKERS = ("identity",), ("attributes", "mapping", "generator")  # who moves together
 
 
 class FaceGenerator:
@@ -62,7 +76,7 @@ class FaceGenerator:
         seed, people = config.training.seed, len(inputs.names)
         self.config, self.inputs = config, inputs
         self.batch = Batches(config, inputs).make
-        builders = player_builders(options, people, size, channels, dtype, seed)
+        builders = player_builders(options, size, channels, dtype, seed)
         self.now, self.average = ({name: build() for name, build in builders.items()} for _ in range(2))
         self.discriminator = build_face_discriminator(options, size, channels, dtype, seed + 5)
         self._moves = {
@@ -76,9 +90,10 @@ class FaceGenerator:
             "discriminator": config.discriminator_optimizer,
         }
         self.optimisers = {name: build_optimiser(self._rates[name], self._moves[name]) for name in self._moves}
+        photographs = len(inputs.photographs) if inputs.photographs else 0
         shapes = {
-            "identity_sums": (people, options.identity),
-            "identity_counts": (people, 1),
+            "true_faces": (len(inputs.people) + photographs, options.identity),  # what I sees, by place
+            "people": (people, options.identity),
             "true_features": (options.judged,),
             "made_features": (options.judged,),
         }
@@ -86,51 +101,64 @@ class FaceGenerator:
             name: keras.Variable(np.zeros(shape, np.float32), trainable=False) for name, shape in shapes.items()
         }
         variables = list(self._variables().values())
-        self._update_identity, self._update_makers, self._update_discriminator, self._make = (
+        self._update_identity, self._update_makers, self._update_discriminator, self._make, self._identify = (
             backend.compile_step(function, variables)
-            for function in (self.update_identity, self.update_makers, self.update_discriminator, self.make)
+            for function in (
+                *(self.update_identity, self.update_makers, self.update_discriminator),
+                *(self.make, self.identify),
+            )
         )
 
-    def step(self, batch: GeneratorBatch, step: int) -> dict:
-        """I; and after `generator.identity_steps` A, M and G, then D on what they made."""
+    def step(self, batch: IdentityBatch | GeneratorBatch, step: int) -> dict:
+        """I, in the first `generator.identity_steps`; after these A, M and G, then D on what they made."""
+        training, first = self.config.training, self.config.generator.identity_steps
         for name, optimiser in self.optimisers.items():
-            optimiser.learning_rate = falling_share(self.config, step) * self._rates[name].learning_rate
-        numbers = self._update_identity(batch, np.float32(step))
-        if step >= self.config.generator.identity_steps:
-            made, numbers_of_makers = self._update_makers(
-                batch, np.float32(step - self.config.generator.identity_steps)
-            )
-            numbers |= numbers_of_makers | self._update_discriminator(batch, *made)
-        return numbers
+            share = falling_share(training, step, first if name == "identity" else training.all_steps)
+            optimiser.learning_rate = max(0.0, share) * self._rates[name].learning_rate
+        if step < first:
+            return self._update_identity(batch, np.float32(step))
+        if step == first:
+            self.know()
+        made, numbers = self._update_makers(batch, np.float32(step - first))
+        return numbers | self._update_discriminator(batch, *made)
 
-    def update_identity(self, batch: GeneratorBatch, step):
-        """Cross-entropy of who is shown ([2], L_I = -E log P(c | x)) moves I and the people's vectors; then their
-        average follows, and what it sees in the true faces is taken into the mean of each person ([1], eq. 6)."""
+    def update_identity(self, batch: IdentityBatch, step):
+        """The contrast between people moves I; then its average follows."""
 
         def loss():
-            cosines = self.now["people"](self.now["identity"](batch.shown, training=True), training=True)
-            right = ops.equal(ops.cast(ops.argmax(cosines, axis=-1), "int32"), batch.shown_people)
-            total = person_loss(cosines, batch.shown_people)
+            vectors = self.now["identity"](batch.shown, training=True)
+            nearest = ops.argmax(ops.matmul(vectors, ops.transpose(vectors)) - 3.0 * ops.eye(len(batch.shown)), axis=-1)
+            right = ops.equal(ops.take(batch.people, nearest), batch.people)
+            total = losses.contrast(vectors, batch.people)
             return total, {"identity/loss": total, "identity/accuracy": ops.mean(ops.cast(right, "float32"))}
 
         numbers = backend.minimise(loss, self._moves["identity"], self.optimisers["identity"])
         self._follow(IDENTITY, step)
-        who = ops.transpose(self._one_hot(batch.people))  # [people, n]
-        here = ops.sum(who, axis=1, keepdims=True)
-        keep = ops.where(here > 0, 0.9, 1.0)
-        seen = ops.matmul(who, self.average["identity"](batch.faces, training=False))
-        for name, new in (("identity_sums", seen), ("identity_counts", here)):
-            self.means[name].assign(keep * self.means[name] + new)
         return numbers
+
+    def know(self) -> None:
+        """Keeps what the average of I, which no longer moves, sees in every true face, and each person's mean of it."""
+        piles = [pile for pile in (self.inputs.renders, self.inputs.photographs) if pile]
+        seen = np.concatenate([self._see(pile) for pile in piles])
+        people = np.zeros(self.means["people"].shape, np.float32)
+        np.add.at(people, self.inputs.people, seen[: len(self.inputs.people)])
+        self.means["true_faces"].assign(seen)
+        self.means["people"].assign(people / np.bincount(self.inputs.people, minlength=len(people))[:, None])
+
+    def _see(self, pile: Pile) -> np.ndarray:
+        return in_batches(lambda places: self._identify(to_signed(pile[places])), np.arange(len(pile)), CHUNK)
 
     def update_makers(self, batch: GeneratorBatch, step):
         """All that A, M and G minimise; then their averages follow. Returns what was made, pictures and coarse soft
         parts, and the numbers."""
         m = batch.wanted.shape[0]
-        identities = ops.concatenate([self.average["identity"](batch.sources, training=False), self._asked(batch)])
-        true_features, _ = self._judge(batch.wanted, batch.parts, batch.domains[:m], batch.draws[:m], batch)
+        # A face and the one whose attributes it has are shown to D moved alike, or their maps could not be compared.
+        true = self._judge(batch.wanted, batch.parts, batch.domains[:m], batch.draws[m : 2 * m], batch)
+        people = ops.take(self.means["people"], batch.asked, axis=0)  # [1]: the class
+        people = people / ops.maximum(ops.norm(people, axis=-1, keepdims=True), 1e-6)
+        identities = ops.concatenate([ops.take(self.means["true_faces"], batch.sources, axis=0), people])
         renders = batch.domains[:m, :1]  # of which samples are to be
-        true_mean = ops.sum(true_features * renders, axis=0) / ops.sum(renders)
+        true_mean = ops.sum(true.features * renders, axis=0) / ops.sum(renders)
         true_mean = losses.running(self.means["true_features"], true_mean, step)
 
         def loss():
@@ -138,19 +166,21 @@ class FaceGenerator:
             z = ops.concatenate([mean + ops.exp(log_variance / 2.0) * batch.noise[:m], batch.noise[m:]])
             made, logits, coarse = self.draw(self.now, identities, z, batch.domains, batch.mixed)
             masks = ops.softmax(logits, axis=-1)
-            features, judged = self._judge(made, masks, batch.domains, batch.draws[m:], batch)
-            made_mean = losses.running(self.means["made_features"], ops.mean(features[m:], axis=0), step)
+            judged = self._judge(made, masks, batch.domains, batch.draws[m:], batch)
+            made_mean = losses.running(self.means["made_features"], ops.mean(judged.features[m:], axis=0), step)
+            apart = losses.perceptual([seen[:m] for seen in judged.maps], true.maps)
+            logits_of = losses.of_domain(judged.logits, batch.domains)
             numbers = {
                 "attributes/divergence": ops.mean(losses.divergence(mean, log_variance)),
-                "generator/features": self._pairs_of(batch, losses.squared_distance(features[:m], true_features)),
+                "generator/features": self._pairs_of(batch, apart, self.config.generator_loss.other),
                 "generator/mean_features": losses.squared_distance(made_mean, true_mean),
-                "generator/adversarial": ops.mean(ops.softplus(-losses.of_domain(judged, batch.domains))),
+                "generator/adversarial": losses.over_scales(lambda logits: ops.softplus(-logits), logits_of),
                 "generator/coarse": ops.mean(ops.square(coarse - pooled(masks, coarse.shape[1]))),
                 **self._against_truth(batch, made[:m], logits[:m]),
                 **self._identity_of(batch, made, identities),
             }
             total = sum(self._weight(name, step) * numbers[name] for name in WEIGHTS)
-            numbers |= {"generator/loss": total, "generator/diversity": diversity(made[m:], batch.faces)}
+            numbers |= {"generator/loss": total, "generator/diversity": diversity(made[m:], batch.wanted)}
             return total, (made, masks, made_mean, numbers)
 
         made, masks, made_mean, numbers = backend.minimise(loss, self._moves["makers"], self.optimisers["makers"])
@@ -166,11 +196,6 @@ class FaceGenerator:
         if self.config.generator.parts:
             shape, texture = (code + mixed[..., None] * (ops.roll(code, 1, axis=0) - code) for code in (shape, texture))
         return players["generator"]([base, shape, texture, ops.convert_to_tensor(domains)], training=True)
-
-    def _asked(self, batch: GeneratorBatch):
-        """W_c, the unit vectors of the people whose samples are asked for ([1]: the class): [k, identity]."""
-        vectors = ops.matmul(self._one_hot(batch.asked), ops.transpose(self.average["people"].variables[0]))
-        return vectors / ops.norm(vectors, axis=-1, keepdims=True)
 
     def _pairs_of(self, batch: GeneratorBatch, values, other: float = 1.0):
         """Mean of values [m] over the pairs of one person, and `other` times those of two. Faces with a part of another
@@ -195,35 +220,33 @@ class FaceGenerator:
         in the mean from that person's true faces ([1], eq. 6); and how often a face with the attributes of another
         person is nearer to the one it was to show."""
         m, views = batch.wanted.shape[0], self.config.generator.views
-        found = self.average["identity"](made, training=False)
+        found = self.identify(made)
         # Where a part of the face itself is another's, nobody knows whose face it is.
         known = 1.0 - ops.sum(batch.mixed, axis=-1) + sum(batch.mixed[:, part] for part in OUTSIDE)
-        asked = self._one_hot(batch.asked[::views])
-        counts = ops.matmul(asked, self.means["identity_counts"])
-        wanted = ops.matmul(asked, self.means["identity_sums"]) / ops.maximum(counts, 1e-3)
         samples = ops.mean(ops.reshape(found[m:], (-1, views, found.shape[-1])), axis=1)
+        wanted = ops.take(self.means["people"], batch.asked[::views], axis=0)
         apart = found.shape[-1] * losses.squared_distance(samples, wanted)
-        theirs, swapped = self.average["identity"](batch.wanted, training=False), 1.0 - batch.same
+        theirs, swapped = ops.take(self.means["true_faces"], batch.places, axis=0), 1.0 - batch.same
         nearer = losses.distance(found[:m], identities[:m]) < losses.distance(found[:m], theirs)
         return {
             "generator/likeness": losses.mean_where(losses.distance(found, identities), known),
-            "generator/class_features": losses.mean_where(apart, ops.cast(counts[:, 0] > 0, "float32")),
+            "generator/class_features": ops.mean(apart),
             "identity/kept": ops.sum(ops.cast(nearer, "float32") * swapped) / ops.maximum(ops.sum(swapped), 1.0),
         }
 
-    def _judge(self, pictures, masks, domains, draws, batch: GeneratorBatch) -> tuple:
+    def _judge(self, pictures, masks, domains, draws, batch: GeneratorBatch) -> Judgement:
         """D of faces as it is shown them: moved, in other light, and with the masks of renders alone, coarse, so that
         it cannot live on how crisp they are. Where no render's parts are known, it sees no masks."""
         masks = masks * domains[:, None, None, :1] * ops.cast(ops.max(batch.parts) > 0, "float32")
         pictures = augment(pictures, draws, self.config.augmentation)
         masks = shift_by_draws(masks, draws, self.config.augmentation)
-        return self.discriminator([pictures, pooled(masks, coarse_side(pictures.shape[1]))], training=True)
+        return judge_faces(self.discriminator, pictures, pooled(masks, coarse_side(pictures.shape[1])), training=True)
 
     def _weight(self, name: str, step):
         options = self.config.generator_loss
         weight = getattr(options, WEIGHTS[name])
-        if WEIGHTS[name] == "kl" and options.kl_warm_up:
-            return weight * ops.minimum(1.0, step / options.kl_warm_up)
+        if WEIGHTS[name] in WARMED and options.warm_up:
+            return weight * ops.minimum(1.0, step / options.warm_up)
         return weight
 
     def update_discriminator(self, batch: GeneratorBatch, made, masks):
@@ -236,25 +259,30 @@ class FaceGenerator:
         draws = ops.concatenate([batch.draws[:m], batch.draws[m - few : m], batch.draws[m:]])
 
         def loss():
-            _, logits = self._judge(pictures, masks, domains, draws, batch)
-            true, near, made = ops.split(losses.of_domain(logits, domains), [m, m + few])
-            slope = losses.slope(true[-few:], near, MOVE)
-            judgement = ops.mean(ops.softplus(-true)) + ops.mean(ops.softplus(made))
+            maps = losses.of_domain(self._judge(pictures, masks, domains, draws, batch).logits, domains)
+            true, near, made = zip(*(ops.split(logits, [m, m + few]) for logits in maps), strict=True)
+            slope = losses.slope([logits[-few:] for logits in true], near, MOVE)
+            judgement = losses.over_scales(lambda logits: ops.softplus(-logits), true)
+            judgement += losses.over_scales(ops.softplus, made)
             return judgement + self.config.generator_loss.slope / 2.0 * slope, {
                 "discriminator/judgement": judgement,
                 "discriminator/slope": slope,
-                "discriminator/true": ops.mean(ops.cast(true > 0, "float32")),
-                "discriminator/made": ops.mean(ops.cast(made < 0, "float32")),
+                "discriminator/true": losses.over_scales(lambda logits: ops.cast(logits > 0, "float32"), true),
+                "discriminator/made": losses.over_scales(lambda logits: ops.cast(logits < 0, "float32"), made),
             }
 
         return backend.minimise(loss, self._moves["discriminator"], self.optimisers["discriminator"])
 
     # What the loop, the monitor and the checkpoints ask for
 
+    def identify(self, pictures):
+        """f of pictures by the averaged I: [n, h, w, c] to [n, identity]."""
+        return self.average["identity"](pictures, training=False)
+
     def make(self, people, wanted, domains):
         """Faces by the averaged networks: the identity of each of `people` with the attributes of each of `wanted`,
         [p, h, w, c] and [a, h, w, c] to [p a, h, w, c] and their soft parts."""
-        identities = ops.repeat(self.average["identity"](people, training=False), wanted.shape[0], axis=0)
+        identities = ops.repeat(self.identify(people), wanted.shape[0], axis=0)
         z, _ = self.average["attributes"](wanted, training=False)
         codes = self.average["mapping"]([identities, ops.tile(z, (people.shape[0], 1))], training=False)
         pictures, logits, _ = self.average["generator"]([*codes, ops.convert_to_tensor(domains)], training=False)
@@ -271,9 +299,6 @@ class FaceGenerator:
         for name in names:
             follow(self.average[name], self.now[name], self.config.training.ema_decay, step)
 
-    def _one_hot(self, people):
-        return ops.one_hot(people, len(self.inputs.names), dtype="float32")
-
     def _variables(self) -> dict[str, keras.Variable]:
         owners = self.now | {f"average_{name}": network for name, network in self.average.items()}
         owners |= {"discriminator": self.discriminator}
@@ -287,7 +312,7 @@ class FaceGenerator:
         put_state(arrays, self._variables(), {}, source)
 
     def publish(self) -> Published:
-        data, counts = self.config.data, np.asarray(self.means["identity_counts"])
+        data = self.config.data
         options = {
             "data": {"size": data.size, "channels": data.channels},
             "generator": asdict(self.config.generator),
@@ -298,7 +323,7 @@ class FaceGenerator:
             for player, network in self.average.items()
             for name, values in weights_by_name(network).items()
         }
-        arrays[MEANS] = np.asarray(self.means["identity_sums"]) / np.maximum(counts, 1e-3)
+        arrays[MEANS] = np.asarray(self.means["people"])
         return Published("generator", options, arrays)
 
 

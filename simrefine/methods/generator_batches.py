@@ -1,7 +1,8 @@
 """The batches of the face generator, made on the host: a pure function of (seed, step).
 
-A batch is `views` faces of each of n / views people, and from these, and from photographs, pairs of a face whose
-identity and one whose attributes is wanted: of one person, or of two ([2] in methods/generator.py).
+In the first steps, in which the identity network learns alone, a batch is `views` faces of each of several people, as
+that network is shown them. After these, faces of that kind and photographs make pairs of a face whose identity and one
+whose attributes is wanted: of one person, or of two ([2] in methods/generator.py).
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from simrefine.randomness import generator
 OUTSIDE = [PARTS.index(part) for part in ("background", "hair", "clothes")]  # of the face: none of who it is
 DETAILS = [PARTS.index(part) for part in ("brows", "eyes", "lips", "mouth")]
 MEANS = "people_means"  # what the mean identities are called beside a generator's weights
+BEHIND = 16  # photographs whose hair, clothes and rooms a batch of the identity network may get
 FOREIGN = 0.3  # share of swapped renders that get the identity of a photograph
 
 
@@ -35,16 +37,21 @@ class GeneratorInputs(NamedTuple):
     disturb: Callable[[np.ndarray, np.random.Generator], np.ndarray]  # uint8 faces as I is shown them
 
 
-class GeneratorBatch(NamedTuple):
-    """What one step consumes. Of n faces to be made, m have the attributes of a true face and k are samples."""
+class IdentityBatch(NamedTuple):
+    """What a step of the identity network consumes."""
 
-    faces: np.ndarray  # [n, h, w, c] in [-1, 1]: views of n / views people
+    shown: np.ndarray  # [n, h, w, c] in [-1, 1]: `views` renders of each of n / views people
     people: np.ndarray  # int32 [n]
-    shown: np.ndarray  # [n, h, w, c]: any renders, as I is shown them
-    shown_people: np.ndarray  # int32 [n]
-    sources: np.ndarray  # [m, h, w, c]: whose identity
-    wanted: np.ndarray  # [m, h, w, c]: whose attributes; renders, then photographs
+
+
+class GeneratorBatch(NamedTuple):
+    """What a step of the others consumes. Of n faces to be made, m have the attributes of a true face and k are
+    samples. Faces whose pixels are not needed are named by their place: renders first, then photographs."""
+
+    wanted: np.ndarray  # [m, h, w, c] in [-1, 1]: whose attributes; renders, then photographs
+    places: np.ndarray  # int32 [m]: theirs
     parts: np.ndarray  # [m, h, w, parts]: theirs; 0 of photographs
+    sources: np.ndarray  # int32 [m]: the places of the faces whose identity is wanted
     same: np.ndarray  # [m]: 1 where both show one person, else 0
     asked: np.ndarray  # int32 [k]: the people of the samples, `views` of each
     noise: np.ndarray  # [n, z], standard normal
@@ -66,85 +73,92 @@ class Batches:
         self._config, self._inputs = config, inputs
         self._of_person = [np.flatnonzero(inputs.people == person) for person in range(len(inputs.names))]
 
-    def make(self, step: int) -> GeneratorBatch:
-        options, n = self._config.generator, self._config.training.batch_size
+    def make(self, step: int) -> IdentityBatch | GeneratorBatch:
         rng = generator(self._config.training.seed, step, "generator")
+        return self._of_identity(rng) if step < self._config.generator.identity_steps else self._of_others(rng)
+
+    def _of_identity(self, rng: np.random.Generator) -> IdentityBatch:
+        options = self._config.generator
+        places = self._views(options.identity_batch // options.views, rng)
+        faces, parts = self._take(places, rng)
+        behind = self._mirror(self._photographs(BEHIND, rng), rng)
+        shown = self._inputs.disturb(self._behind(faces, parts, behind, rng), rng)
+        return IdentityBatch(to_signed(shown), self._inputs.people[places].astype(np.int32))
+
+    def _of_others(self, rng: np.random.Generator) -> GeneratorBatch:
+        options, n = self._config.generator, self._config.training.batch_size
         samples = samples_of(n, options.views)
         others = (n - samples) // 4  # pairs of two people, and photographs
-        faces, people, parts = self._views(n // options.views, rng)
-        # I learns from any renders, as classifiers do: the few people of a batch would be a biased draw.
-        shown, shown_people, shown_parts = self._take(rng.integers(len(self._inputs.people), size=n), rng)
-        photographs = self._photographs(others, rng)
-        places = rng.permutation(n)[: n - samples - len(photographs)]
-        wanted = np.concatenate([faces[places], photographs])
-        sources, same = self._whose(faces, people, photographs, places, others, rng)
+        views, photographs = self._views(n // options.views, rng), self._photographs(others, rng)
+        wanted = rng.permutation(views)[: n - samples - len(photographs)]
+        sources, same = self._whose(views, wanted, photographs, others, rng)
+        renders, parts = self._take(wanted, rng)
+        faces = np.concatenate([renders, self._mirror(photographs, rng)])
         asked = rng.permutation(len(self._of_person))[: samples // options.views]
         nothing = np.zeros((len(photographs), *parts.shape[1:]), np.float32)
-        domains = np.repeat([0, 1, 0], [len(places), len(photographs), samples])
+        domains = np.repeat([0, 1, 0], [len(wanted), len(photographs), samples])
         return GeneratorBatch(
-            faces=to_signed(faces),
-            people=people,
-            shown=to_signed(self._inputs.disturb(self._behind(shown, shown_parts, photographs, rng), rng)),
-            shown_people=shown_people,
-            sources=to_signed(sources),
-            wanted=to_signed(wanted),
-            parts=np.concatenate([parts[places], nothing]),
+            wanted=to_signed(faces),
+            places=np.concatenate([wanted, len(self._inputs.people) + photographs]).astype(np.int32),
+            parts=np.concatenate([parts, nothing]),
+            sources=sources.astype(np.int32),
             same=same.astype(np.float32),
             asked=np.repeat(asked, options.views).astype(np.int32),
             noise=rng.standard_normal((n, options.attributes), np.float32),
             domains=np.eye(len(DOMAINS), dtype=np.float32)[domains],
             mixed=self._mixed(n, rng),
-            draws=draw_augmentation(len(wanted) + n, rng),
-            moves=rng.standard_normal((max(2, len(wanted) // 3), *wanted.shape[1:]), np.float32),
+            draws=draw_augmentation(len(faces) + n, rng),
+            moves=rng.standard_normal((max(2, len(faces) // 3), *faces.shape[1:]), np.float32),
         )
 
-    def _views(self, count: int, rng: np.random.Generator) -> tuple:
-        """`count` people, `views` of each, see `_take`."""
-        people = rng.permutation(len(self._of_person))[:count]
-        views = self._config.generator.views
-        places = [np.resize(rng.permutation(self._of_person[person]), views) for person in people]
-        return self._take(np.concatenate(places), rng)
+    def _views(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The places of `views` renders of each of `count` people, who follow each other."""
+        people, views = rng.permutation(len(self._of_person))[:count], self._config.generator.views
+        return np.concatenate([np.resize(rng.permutation(self._of_person[person]), views) for person in people])
+
+    def _photographs(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The numbers of `count` photographs; none where there are none to learn from."""
+        pile = self._inputs.photographs
+        return rng.integers(len(pile), size=count) if pile else np.zeros(0, int)
 
     def _take(self, places: np.ndarray, rng: np.random.Generator) -> tuple:
-        """The renders at `places`: uint8 faces, int32 people and soft labels. Half of the faces are mirrored, where
-        `data.flip` says so."""
+        """The renders at `places`: uint8 faces and soft labels, half of them mirrored, where `data.flip` says so."""
         faces, labels = self._inputs.renders[places], self._inputs.parts[places]
         mirrored = self._mirrored(len(faces), rng)
         labels = np.where(mirrored[..., 0], labels[:, :, ::-1], labels)
-        people = self._inputs.people[places].astype(np.int32)
-        return np.where(mirrored, faces[:, :, ::-1], faces), people, soften(labels, faces.shape[1])
+        return np.where(mirrored, faces[:, :, ::-1], faces), soften(labels, faces.shape[1])
 
-    def _photographs(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """uint8 [count, h, w, c]; none where there are none to learn from."""
-        pile = self._inputs.photographs
-        if pile is None:
-            return self._inputs.renders[np.zeros(0, int)]
-        photographs = pile[rng.integers(len(pile), size=count)]
-        return np.where(self._mirrored(count, rng), photographs[:, :, ::-1], photographs)
+    def _mirror(self, photographs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The photographs of these numbers, uint8 [m, h, w, c], half of them mirrored as well."""
+        if not len(photographs):
+            return self._inputs.renders[photographs]
+        faces = self._inputs.photographs[photographs]
+        return np.where(self._mirrored(len(faces), rng), faces[:, :, ::-1], faces)
 
     def _mirrored(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """bool [count, 1, 1, 1]."""
         return (rng.random((count, 1, 1, 1)) < 0.5) & self._config.data.flip
 
-    def _whose(self, faces, people, photographs, places, others: int, rng: np.random.Generator) -> tuple:
-        """The faces that give the identity, uint8 [m, h, w, c], and whether they show the same person [m].
+    def _whose(self, views, wanted, photographs, others: int, rng: np.random.Generator) -> tuple:
+        """The places of the faces that give the identity [m], and whether they show the same person [m].
 
-        For the renders at `places`: any view of that person, but for the last `others` of them one of another person,
+        For the renders at `wanted`: any view of that person, but for the last `others` of them one of another person,
         or a photograph. For photographs, of which nobody says who is on them: themselves, or half of the time another.
         """
+        people, first = self._inputs.people, len(self._inputs.people)
         sources, same = [], []
-        for rank, place in enumerate(places):
-            swapped = rank >= len(places) - others
+        for rank, place in enumerate(wanted):
+            swapped = rank >= len(wanted) - others
             if swapped and len(photographs) and rng.random() < FOREIGN:
-                sources.append(rng.choice(photographs))
+                sources.append(first + rng.choice(photographs))
             else:
-                fitting = np.flatnonzero((people == people[place]) != swapped)
-                sources.append(faces[rng.choice(fitting) if len(fitting) else place])
+                fitting = views[(people[views] == people[place]) != swapped]
+                sources.append(rng.choice(fitting) if len(fitting) else place)
             same.append(not swapped)
-        for place, photograph in enumerate(photographs):
+        for rank in range(len(photographs)):
             same.append(rng.random() < 0.5)
-            sources.append(photograph if same[-1] else photographs[place - 1])
-        return np.stack(sources), np.array(same)
+            sources.append(first + photographs[rank if same[-1] else rank - 1])
+        return np.array(sources), np.array(same)
 
     def _behind(self, faces, parts, photographs, rng: np.random.Generator) -> np.ndarray:
         """`generator.face_only` of the faces with what another picture of the batch has where they have hair, clothes

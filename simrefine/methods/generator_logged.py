@@ -7,10 +7,15 @@ LEAKING = 0.6  # share of swapped faces that show whom they are to show; 0.5 is 
 WINDOWS = 20  # in a row in which an alarm must hold; the first steps are slow
 
 LOGGED = (
-    Logged("identity/loss", "cross-entropy of who is shown, of the identity network", "falling"),
+    Logged(
+        "identity/loss",
+        "cross-entropy of which other faces of a batch show the same person",
+        "falling",
+        label="id",
+    ),
     Logged(
         "identity/accuracy",
-        "share of a batch's faces whose person the identity network names, before it learns from them",
+        "share of a batch's faces of which the nearest other, by the identity network, shows the same person",
         "rising towards 1",
         label="I",
         format=".0%",
@@ -53,8 +58,8 @@ LOGGED = (
     Logged("generator/likeness", "1 - cosine between the identity of a made face and the one it was given", "falling"),
     Logged(
         "generator/features",
-        "squared distance of the discriminator's features, of a made face and the one whose attributes it has",
-        "neither 0 nor rising without end",
+        "squared distance of what the discriminator looks through, of a made face and the one whose attributes it has",
+        "falling",
     ),
     Logged(
         "generator/mean_features",

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,12 +21,15 @@ from keras import ops
 from simrefine.catalogue import PARTS
 from simrefine.config import GeneratorOptions
 from simrefine.models.networks import Doubling, convolutions
+from simrefine.models.pretrained import MAPS, pretrained_maps
 
 COARSE = 32  # px, the side at which parts are drawn, where pictures are twice as large or more
 LEAST = 4  # px, the side of the coarsest maps
 OCTAVES = 4  # of the Fourier features of a place: the finest wave is a quarter of the side long
 DIRECTIONS = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, -1.0))  # that these waves run in
 DOMAINS = ("render", "photograph")
+SCALES = len(MAPS)  # of D's decisions
+CERTAIN = 4.0  # what is taken from the logarithm of the variance of z
 
 
 def coarse_side(size: int) -> int:
@@ -39,12 +43,11 @@ def parts_of(options: GeneratorOptions) -> int:
 
 
 def player_builders(
-    options: GeneratorOptions, people: int, size: int, channels: int, dtype: str, seed: int
+    options: GeneratorOptions, size: int, channels: int, dtype: str, seed: int
 ) -> dict[str, Callable[[], keras.Model]]:
     """What builds each network but D, by its name."""
     return {
         "identity": partial(build_identity, options, size, channels, dtype, seed),
-        "people": partial(build_people, options, people, seed + 1),
         "attributes": partial(build_attributes, options, size, channels, dtype, seed + 2),
         "mapping": partial(build_mapping, options, seed + 3),
         "generator": partial(build_generator, options, size, channels, dtype, seed + 4),
@@ -52,32 +55,25 @@ def player_builders(
 
 
 def build_identity(options: GeneratorOptions, size: int, channels: int, dtype: str, seed: int) -> keras.Model:
-    """I: pictures to who they show, float32 unit vectors [n, options.identity]."""
+    """I: pictures to who they show, float32 unit vectors [n, options.identity].
+
+    It looks through a network that knows photographs: from a few thousand renders alone hardly anything but the
+    complexion is learnt of a person (experiments/generator.md).
+    """
     picture = keras.Input((size, size, channels), name="picture")
-    vector = _dense(_trunk(picture, options, dtype, seed), options.identity, seed)
+    vector = _dense(_glance(picture, options, dtype, seed), options.identity, seed)
     return keras.Model(picture, keras.layers.UnitNormalization(dtype="float32")(vector), name="identity")
 
 
-def build_people(options: GeneratorOptions, people: int, seed: int) -> keras.Model:
-    """C, what I has beyond the vector: float32 unit vectors [n, options.identity] to their cosines with one vector a
-    person, [n, people]; those vectors, the label of CVAE-GAN, are its one weight, [options.identity, people]."""
-    vector = keras.Input((options.identity,), name="identity")
-    cosines = keras.layers.Dense(
-        people,
-        use_bias=False,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        kernel_constraint=keras.constraints.UnitNorm(axis=0),
-        dtype="float32",
-    )
-    return keras.Model(vector, cosines(vector), name="people")
-
-
 def build_attributes(options: GeneratorOptions, size: int, channels: int, dtype: str, seed: int) -> keras.Model:
-    """A: pictures to how they look, mean and logarithm of the variance of z, float32 [n, options.attributes] each."""
+    """A: pictures to how they look, mean and logarithm of the variance of z, float32 [n, options.attributes] each.
+
+    Its variance is small at first, or pose would drown in noise before anything is made of it.
+    """
     picture = keras.Input((size, size, channels), name="picture")
-    both = _dense(_trunk(picture, options, dtype, seed), 2 * options.attributes, seed)
+    both = _dense(_glance(picture, options, dtype, seed), 2 * options.attributes, seed)
     mean, log_variance = ops.split(both, 2, axis=-1)
-    return keras.Model(picture, [mean, ops.clip(log_variance, -8.0, 2.0)], name="attributes")
+    return keras.Model(picture, [mean, ops.clip(log_variance - CERTAIN, -8.0, 2.0)], name="attributes")
 
 
 def build_mapping(options: GeneratorOptions, seed: int) -> keras.Model:
@@ -114,10 +110,14 @@ def build_generator(options: GeneratorOptions, size: int, channels: int, dtype: 
     base = keras.Input((options.base,))
     shape, texture = (keras.Input((parts, options.code)) for _ in range(2))
     domain = keras.Input((len(DOMAINS),))
-    local = LocalGenerators(options, side, seed, dtype=dtype)
-    features, depths = local([base, shape, texture])
-    style = keras.layers.Concatenate(dtype="float32")([base, domain])
     conv, seeds = convolutions(dtype, seed), itertools.count(seed * 1000 + 500)
+    layout = _dense(base, LEAST * LEAST * 4 * options.width, seed + 1)
+    layout = keras.layers.Reshape((LEAST, LEAST, 4 * options.width), dtype=dtype)(layout)
+    while layout.shape[1] < side:
+        width = max(options.width, layout.shape[-1] // 2)
+        layout = conv(Doubling(dtype=dtype)(layout), width, 3, activation="leaky_relu")
+    features, depths = LocalGenerators(options, side, seed, dtype=dtype)([layout, shape, texture])
+    style = keras.layers.Concatenate(dtype="float32")([base, domain])
 
     def block(x, width: int):
         """A convolution whose channels the base code and the domain scale and shift (FiLM)."""
@@ -128,11 +128,11 @@ def build_generator(options: GeneratorOptions, size: int, channels: int, dtype: 
         return keras.layers.LeakyReLU(0.2, dtype=dtype)(FiLM(dtype=dtype)([x, scale, offset]))
 
     x = block(block(features, options.features), options.features)
-    for _ in range(doublings):
-        x = block(Doubling(dtype=dtype)(x), options.features // 2)
-    x = block(x, options.features // 2)
-    picture = ops.tanh(conv(x, channels, 3, dtype="float32"))
-    logits = conv(x, len(PARTS), 3, dtype="float32")
+    for _ in range(doublings):  # narrow at full size, where all is four times as dear
+        x = Doubling(dtype=dtype)(conv(x, options.features // 3, 3, activation="leaky_relu"))
+        x = conv(x, options.features // 3, 3, activation="leaky_relu")
+    rgb, logits = ops.split(conv(x, channels + len(PARTS), 3, dtype="float32"), [channels], axis=-1)
+    picture = ops.tanh(rgb)
     if options.parts:
         coarse = ops.softmax(depths, axis=-1)
         large = ops.log(coarse + 1e-4)
@@ -144,31 +144,55 @@ def build_generator(options: GeneratorOptions, size: int, channels: int, dtype: 
     return keras.Model([base, shape, texture, domain], [picture, logits, coarse], name="generator")
 
 
+class Judgement(NamedTuple):
+    """What D says of n faces."""
+
+    features: Any  # [n, options.judged], what it has learnt to see
+    logits: list  # [n, h', w', 2] each, of patches at three scales: above 0 = a true face of DOMAINS
+    maps: list  # [n, h', w', c] each: what a network that knows photographs sees, and D looks through
+
+
+def judge_faces(discriminator: keras.Model, pictures, masks, training: bool = False) -> Judgement:
+    """D of pictures and coarse masks, see `build_face_discriminator`."""
+    features, *rest = discriminator([pictures, masks], training=training)
+    return Judgement(features, rest[:SCALES], rest[SCALES:])
+
+
 def build_face_discriminator(options: GeneratorOptions, size: int, channels: int, dtype: str, seed: int) -> keras.Model:
-    """D: pictures and soft part masks [n, coarse, coarse, parts], 0 where none are judged, to its features
-    [n, options.judged] and a logit a domain, [n, 2], above 0 = a true face of it; float32."""
-    side = coarse_side(size)
-    picture, masks = keras.Input((size, size, channels)), keras.Input((side, side, len(PARTS)))
-    x = _trunk(picture, options, dtype, seed, flat=False)
-    conv, y, width = convolutions(dtype, seed + 1), masks, options.width // 2
-    for _ in range(int(math.log2(side // LEAST))):
-        y = conv(y, width, 4, strides=2, activation="leaky_relu")
-        width *= 2
-    x = conv(keras.layers.Concatenate(dtype=dtype)([x, y]), x.shape[-1], 1, activation="leaky_relu")
-    x = keras.layers.Flatten(dtype="float32")(x)
+    """D: pictures and soft part masks [n, coarse, coarse, parts], 0 where none are judged; call it through
+    `judge_faces`.
+
+    Three scales, as in Projected GANs (Sauer et al. 2021, arXiv 2111.01007). The coarsest sees the whole face: the
+    masks, the pretrained map and a tower of its own on the pixels; the features are its.
+    """
+    picture, masks = (
+        keras.Input((size, size, channels)),
+        keras.Input((coarse_side(size), coarse_side(size), len(PARTS))),
+    )
+    conv, width, maps = convolutions(dtype, seed + 1), options.width // 2, pretrained_maps(picture, dtype)
+    logits = []
+    for seen in maps[:-1]:
+        x = conv(conv(seen, 4 * width, 3, activation="leaky_relu"), 4 * width, 3, activation="leaky_relu")
+        logits.append(conv(x, len(DOMAINS), 1, dtype="float32"))
+    y = masks
+    while y.shape[1] > LEAST:
+        y, width = conv(y, width, 4, strides=2, activation="leaky_relu"), 2 * width
+    x = _trunk(picture, options, dtype, seed)
+    x = keras.layers.Concatenate(dtype=dtype)([x, _to_side(maps[-1], LEAST, dtype), y])
+    x = keras.layers.Flatten(dtype="float32")(conv(x, 8 * options.width, 1, activation="leaky_relu"))
     features = _dense(x, options.judged, seed + 2)
-    logits = _dense(keras.layers.LeakyReLU(0.2, dtype="float32")(features), len(DOMAINS), seed + 3)
-    return keras.Model([picture, masks], [features, logits], name="face_discriminator")
+    whole = _dense(keras.layers.LeakyReLU(0.2, dtype="float32")(features), len(DOMAINS), seed + 3)
+    logits.append(keras.layers.Reshape((1, 1, len(DOMAINS)), dtype="float32")(whole))
+    return keras.Model([picture, masks], [features, *logits, *maps], name="face_discriminator")
 
 
 class LocalGenerators(keras.layers.Layer):
-    """A small generator a part, all at once: codes [n, base], [n, parts, code], [n, parts, code] to features
-    [n, side, side, options.features], summed over the parts by their masks, and depths [n, side, side, parts], of which
-    the greatest is what is seen.
+    """A small generator a part, all at once: the layout [n, side, side, c] and codes [n, parts, code], [n, parts, code]
+    to features [n, side, side, options.features], summed over the parts by their masks, and depths
+    [n, side, side, parts], of which the greatest is what is seen.
 
-    Each sees the picture's places as waves, moved by an affine map that the base code gives: so a head that turns or
-    comes nearer is a few numbers, and not another function of the place. Then layers on single places, whose weights
-    the codes modulate: one by the base code, two by the shape, at whose end the depth is, two by the texture.
+    Each sees every single place: what the layout, which all share, has there, and where it is, as waves. The codes
+    modulate its layers' weights: two by the shape, at whose end the depth is, two by the texture.
     """
 
     def __init__(self, options: GeneratorOptions, side: int, seed: int, **arguments):
@@ -177,43 +201,30 @@ class LocalGenerators(keras.layers.Layer):
         self.parts = parts_of(options)
         self.local = options.local if options.parts else 3 * options.local  # the single one does the work of eight
 
-    def build(self, _):
+    def build(self, shapes):
         options, width, parts = self.options, self.local, self.parts
-        waves = 2 * OCTAVES * len(DIRECTIONS)
-        self.place = self._weights("place", 1, options.base, parts * 6, zeros=True)
-        codes = (options.base, options.code, options.code, options.code, options.code)
-        self.modulations = [
-            self._weights(f"modulation_{layer}", 1 if layer == 0 else parts, code, self._modulated(layer, waves))
-            for layer, code in enumerate(codes)
-        ]
-        self.layers = [
-            self._weights(f"layer_{layer}", parts, waves if layer == 0 else width, width) for layer in range(5)
-        ]
-        self.to_depth = self._weights("depth", parts, width, 1)
-        self.to_features = self._weights("features", parts, width, options.features)
+        self.waves = fourier_features(self.side)
+        self.first = self._weights(parts, shapes[0][-1] + self.waves.shape[-1], width)
+        self.modulations = [self._weights(parts, options.code, 2 * width) for _ in range(4)]
+        self.layers = [self._weights(parts, width, width) for _ in range(4)]
+        self.to_depth = self._weights(parts, width, 1)
+        self.to_features = self._weights(parts, width, options.features)
         self.built = True
 
-    def _modulated(self, layer: int, waves: int) -> int:
-        """Numbers that a code gives a layer: a scale for each input and a shift for each output; the base code gives
-        them to every part."""
-        each = (waves if layer == 0 else self.local) + self.local
-        return each * (self.parts if layer == 0 else 1)
-
-    def _weights(self, name: str, parts: int, inputs: int, outputs: int, zeros: bool = False) -> tuple:
+    def _weights(self, parts: int, inputs: int, outputs: int) -> tuple:
         """A matrix a part and its bias."""
-        rng = np.random.default_rng(next(self.seeds))
-        limit = 0.0 if zeros else math.sqrt(3.0 / inputs)
+        rng, limit = np.random.default_rng(next(self.seeds)), math.sqrt(3.0 / inputs)
         values = rng.uniform(-limit, limit, (parts, inputs, outputs)).astype(np.float32)
         kernel = self.add_weight(shape=values.shape, initializer=lambda *_, **__: ops.convert_to_tensor(values))
         return kernel, self.add_weight(shape=(parts, 1, outputs), initializer="zeros")
 
-    def call(self, codes):
-        base, shape, texture = codes
+    def call(self, given):
+        layout, shape, texture = given
         parts, places = self.parts, self.side * self.side
         shape, texture = (ops.transpose(code, (1, 0, 2)) for code in (shape, texture))  # [parts, n, code]
-        x = self._waves(base)  # [parts, n, places, waves]
-        for layer, code in enumerate((base[None], shape, shape, texture, texture)):
-            if layer == 3:
+        x = self._places(layout)  # [parts, n, places, local]
+        for layer, code in enumerate((shape, shape, texture, texture)):
+            if layer == 2:
                 depths = self._apply(self.to_depth, ops.reshape(x, (parts, -1, self.local)))
             x = self._layer(layer, x, code)
         depths = ops.cast(ops.reshape(depths, (parts, -1, places, 1)), "float32")
@@ -226,31 +237,21 @@ class LocalGenerators(keras.layers.Layer):
         sides = (-1, self.side, self.side)
         return ops.reshape(features, (*sides, self.options.features)), ops.reshape(depths, (*sides, parts))
 
-    def _waves(self, base):
-        """Fourier features (Tancik et al. 2020, arXiv 2006.10739) of where each part takes every place to be."""
-        moved = ops.cast(self._apply(self.place, ops.cast(base, self.compute_dtype)[None])[0], "float32")
-        moved = ops.transpose(ops.reshape(moved, (-1, self.parts, 2, 3)), (1, 0, 2, 3))
-        line = (np.arange(self.side, dtype=np.float32) + 0.5) / self.side * 2 - 1
-        grid = np.stack([np.tile(line, self.side), np.repeat(line, self.side), np.ones(self.side**2, np.float32)])
-        whole = np.concatenate([np.eye(2, dtype=np.float32), np.zeros((2, 1), np.float32)], 1)
-        seen = ops.matmul(whole + 0.5 * moved, grid)  # [parts, n, 2, places]
-        phase = math.pi / 2 * ops.matmul(np.array(DIRECTIONS, np.float32), seen)
-        sine, cosine, waves = ops.sin(phase), ops.cos(phase), []
-        for _ in range(OCTAVES):  # by doubling the angle: cheaper than another sine
-            waves += [sine, cosine]
-            sine, cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
-        return ops.cast(ops.transpose(ops.concatenate(waves, axis=2), (0, 1, 3, 2)), self.compute_dtype)
+    def _places(self, layout):
+        """What each part makes of the layout and the waves at every place, before its codes are heard."""
+        layout = ops.reshape(ops.cast(layout, self.compute_dtype), (1, -1, layout.shape[-1]))
+        kernel, bias = (ops.cast(values, self.compute_dtype) for values in self.first)
+        seen = ops.matmul(layout, kernel[:, : layout.shape[-1]])
+        there = ops.matmul(ops.cast(self.waves, self.compute_dtype), kernel[:, layout.shape[-1] :]) + bias
+        seen = ops.reshape(seen, (self.parts, -1, self.side * self.side, self.local))
+        return ops.leaky_relu(seen + there[:, None], 0.2)
 
     def _layer(self, layer: int, x, code):
         """leaky_relu(W (scale x) + shift): the scale is taken into W, a matrix for each face and part."""
-        kernel, bias = self.layers[layer]
-        inputs, width = kernel.shape[1], self.local
+        kernel, bias = (ops.cast(values, x.dtype)[:, None] for values in self.layers[layer])
         both = self._apply(self.modulations[layer], ops.cast(code, self.compute_dtype))
-        if layer == 0:
-            both = ops.transpose(ops.reshape(both, (-1, self.parts, inputs + width)), (1, 0, 2))
-        scale, shift = both[..., :inputs, None] + 1.0, both[..., None, inputs:]
-        x = ops.matmul(x, scale * ops.cast(kernel, x.dtype)[:, None])
-        return ops.leaky_relu(x + (shift + ops.cast(bias, x.dtype)[:, None]), 0.2)
+        scale, shift = both[..., : self.local, None] + 1.0, both[..., None, self.local :]
+        return ops.leaky_relu(ops.matmul(x, scale * kernel) + (shift + bias), 0.2)
 
     def _apply(self, weights: tuple, x):
         """[parts, n, c] times the matrix of its part."""
@@ -261,9 +262,18 @@ class LocalGenerators(keras.layers.Layer):
         n, sides = shapes[0][0], (self.side, self.side)
         return (n, *sides, self.options.features), (n, *sides, self.parts)
 
-    def compute_output_spec(self, codes):
-        features, depths = self.compute_output_shape([code.shape for code in codes])
+    def compute_output_spec(self, given):
+        features, depths = self.compute_output_shape([values.shape for values in given])
         return keras.KerasTensor(features, self.compute_dtype), keras.KerasTensor(depths, "float32")
+
+
+def fourier_features(side: int) -> np.ndarray:
+    """Where each place of a square is, as waves in DIRECTIONS (Tancik et al. 2020, arXiv 2006.10739): float32
+    [side^2, waves], rows first."""
+    line = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1
+    grid = np.stack([np.tile(line, side), np.repeat(line, side)], axis=1)
+    phases = [math.pi / 2 * 2**octave * grid @ np.array(DIRECTIONS, np.float32).T for octave in range(OCTAVES)]
+    return np.concatenate([wave(phase) for phase in phases for wave in (np.sin, np.cos)], axis=1).astype(np.float32)
 
 
 class FiLM(keras.layers.Layer):
@@ -277,12 +287,32 @@ class FiLM(keras.layers.Layer):
         return shapes[0]
 
 
-def _trunk(x, options: GeneratorOptions, dtype: str, seed: int, flat: bool = True):
+def _glance(picture, options: GeneratorOptions, dtype: str, seed: int):
+    """Pictures to a flat map of LEAST px: what a network that knows photographs sees in them, and their colours."""
+    conv, maps = convolutions(dtype, seed), pretrained_maps(picture, dtype)
+    side = maps[1].shape[1]
+    x = keras.layers.Concatenate(dtype=dtype)([_to_side(seen, side, dtype) for seen in (*maps, picture)])
+    x = conv(x, 4 * options.width, 1, activation="leaky_relu")
+    while x.shape[1] > LEAST:
+        x = conv(x, 4 * options.width, 4, strides=2, activation="leaky_relu")
+    return keras.layers.Flatten(dtype="float32")(x)
+
+
+def _trunk(x, options: GeneratorOptions, dtype: str, seed: int):
     """Convolutions of stride 2 down to LEAST px, of width, 2 width, 4 width and at most 8 width channels."""
     conv = convolutions(dtype, seed)
     for level in range(int(math.log2(x.shape[1] // LEAST))):
         x = conv(x, options.width * min(2**level, 8), 4, strides=2, activation="leaky_relu")
-    return keras.layers.Flatten(dtype="float32")(x) if flat else x
+    return x
+
+
+def _to_side(x, side: int, dtype: str):
+    """Maps [n, h, h, c] averaged or doubled to [n, side, side, c]."""
+    while x.shape[1] > side:
+        x = keras.layers.AveragePooling2D(2, dtype=dtype)(x)
+    while x.shape[1] < side:
+        x = Doubling(dtype=dtype)(x)
+    return x
 
 
 def _dense(x, width: int, seed: int):

@@ -18,10 +18,9 @@ from keras import ops
 from simrefine.catalogue import REFINERS
 from simrefine.config import RefinerOptions
 from simrefine.models.kinks import clipped
-from simrefine.models.pretrained import build_features, read_pretrained
+from simrefine.models.pretrained import pretrained_maps
 
 PRETRAINED_SIDE = 128  # px, below which a face is small for a network that was trained on pictures of 224 px
-FEATURE_SCALE = 10.0  # of the pretrained network's features: their standard deviation on photographs of faces, about
 
 
 def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int) -> keras.Model:
@@ -183,10 +182,7 @@ def projected(x, conv, dtype: str) -> list:
     arXiv 2111.01007, without its random mixing). That network stays as it is: what it sees cannot be learnt from two
     thousand photographs, and cannot be unlearnt in the play."""
     maps = [_small_patches(x, conv)]
-    colour = ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
-    features = build_features(read_pretrained("lite0"), stages=5, dtype=dtype)(LargeEnough(dtype="float32")(colour))
-    for stage, filters in ((2, 64), (3, 64), (5, 128)):
-        head = keras.layers.Rescaling(1 / FEATURE_SCALE, dtype=dtype)(features[stage - 1])
+    for head, filters in zip(pretrained_maps(LargeEnough(dtype="float32")(x), dtype), (64, 64, 128), strict=True):
         for _ in range(2):
             head = conv(head, filters, 3, activation="leaky_relu")
         maps.append(_logits(head, conv))

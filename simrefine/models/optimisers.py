@@ -2,7 +2,7 @@
 
 import keras
 
-from simrefine.config import Config, OptimizerOptions
+from simrefine.config import Config, OptimizerOptions, TrainingOptions
 
 
 def build_optimiser(options: OptimizerOptions, variables: list) -> keras.optimizers.Optimizer:
@@ -22,14 +22,13 @@ def set_learning_rates(
 
     Full rates keep the two players chasing each other through tints to the end; falling ones let them settle.
     """
-    share = falling_share(config, step)
+    share = falling_share(config.training, step, config.training.all_steps)
     for optimiser, options in ((refiner, config.refiner_optimizer), (discriminator, config.discriminator_optimizer)):
         optimiser.learning_rate = share * options.learning_rate
 
 
-def falling_share(config: Config, step: int) -> float:
-    """The share of its learning rate that an optimiser has at step `step`: 1 at first, then falling to zero after the
-    last step, over `training.learning_rate_decay` of all."""
-    training = config.training
-    falling = training.learning_rate_decay * training.all_steps
-    return min(1.0, (training.all_steps - step) / falling) if falling else 1.0
+def falling_share(training: TrainingOptions, step: int, steps: int) -> float:
+    """The share of its learning rate that an optimiser has at step `step` of `steps`: 1 at first, then falling to zero
+    after the last, over `training.learning_rate_decay` of all."""
+    falling = training.learning_rate_decay * steps
+    return min(1.0, (steps - step) / falling) if falling else 1.0

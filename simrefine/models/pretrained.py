@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from keras import ops
 
 from simrefine.errors import UserError
 from simrefine.models.torch_file import TorchFileError, read_torch
@@ -23,6 +24,8 @@ STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage; the stem be
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in units of [0, 1]
 NORM_EPSILON = 1e-3
 LARGEST = 6.0  # of the rectified activations
+MAPS = (2, 3, 5)  # the stages that discriminators and identity networks look at, of strides 4, 8 and 16
+FEATURE_SCALE = 10.0  # of their features: the standard deviation on photographs of faces, about
 
 
 class Pretrained(NamedTuple):
@@ -87,6 +90,13 @@ def build_features(weights: Mapping[str, np.ndarray], stages: int, dtype: str) -
     network = keras.Model(picture, maps, name="pretrained")
     build.fill()
     return network
+
+
+def pretrained_maps(x, dtype: str) -> list:
+    """What EfficientNet-Lite0 sees in pictures [n, h, w, 1 or 3] in [-1, 1]: its MAPS, each about 1 in size."""
+    colour = ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
+    features = build_features(read_pretrained("lite0"), stages=max(MAPS), dtype=dtype)(colour)
+    return [keras.layers.Rescaling(1 / FEATURE_SCALE, dtype=dtype)(features[stage - 1]) for stage in MAPS]
 
 
 def _stages(weights: Mapping[str, np.ndarray]) -> list[list[int]]:

@@ -5,11 +5,14 @@ import pytest
 from tiny_people import PEOPLE, part_labels, small_config, small_inputs
 
 from simrefine.catalogue import PARTS
+from simrefine.data.images import to_signed
 from simrefine.errors import UserError
 from simrefine.methods.generator import WEIGHTS, FaceGenerator
 from simrefine.methods.generator_batches import OUTSIDE, Batches
 from simrefine.methods.generator_logged import WINDOWS
 from simrefine.training.health import Health
+
+pytestmark = pytest.mark.usefixtures("pooled_pixels")
 
 
 def build(photographs=True, **options):
@@ -47,10 +50,12 @@ def test_pairs_are_of_one_person_where_they_say_so_and_of_two_elsewhere(photogra
     who = {face.tobytes(): person for face, person in zip(inputs.renders[:], inputs.people, strict=True)}
     for step in range(8):
         batch = makes.make(step)
-        faces, sources = (
-            [who.get(np.rint((picture + 1) * 127.5).astype(np.uint8).tobytes()) for picture in pictures]
-            for pictures in (batch.wanted, batch.sources)
+        faces = [who.get(np.rint((picture + 1) * 127.5).astype(np.uint8).tobytes()) for picture in batch.wanted]
+        places, sources = (
+            [inputs.people[place] if place < len(inputs.people) else None for place in given]
+            for given in (batch.places, batch.sources)
         )
+        assert faces == places
         domains = batch.domains[: len(faces)]
         assert [person is None for person in faces] == list(domains[:, 1] == 1)
         assert photographs == (None in faces)
@@ -85,13 +90,19 @@ def test_a_mixed_face_has_a_part_of_the_face_before_and_the_others_are_as_they_w
 
 
 def test_hair_clothes_and_room_are_hidden_from_the_identity_network_and_the_face_is_not():
-    plain, hidden = (batches(generator__face_only=share).make(0) for share in (0, 1))
-    np.testing.assert_array_equal(plain.shown_people, hidden.shown_people)
+    plain, hidden = (batches(generator__face_only=share, generator__identity_steps=1).make(0) for share in (0, 1))
+    np.testing.assert_array_equal(plain.people, hidden.people)
     renders = {face.tobytes() for face in small_inputs().renders[:]}
     assert all(np.rint((face + 1) * 127.5).astype(np.uint8).tobytes() in renders for face in plain.shown)
     changed = np.abs(plain.shown - hidden.shown).max(axis=(0, 3)) > 0
     outside = np.isin(part_labels(), OUTSIDE)
     assert changed[outside].any() and not changed[~outside & ~_beside(outside)].any()
+
+
+def test_the_identity_network_is_shown_as_many_faces_a_person_as_views():
+    batch = batches(generator__identity_steps=1, generator__identity_batch=12, generator__views=4).make(0)
+    people, counts = np.unique(batch.people, return_counts=True)
+    assert len(batch.shown) == 12 and len(people) == 3 and set(counts) == {4}
 
 
 def _beside(where):
@@ -104,16 +115,17 @@ def _beside(where):
 
 
 def test_each_loss_moves_its_own_players_only(uncompiled):
-    method = build()
-    batch, before = method.batch(0), method.state()
-    method.update_identity(batch, np.float32(0))
+    method = build(generator__identity_steps=1)
+    before = method.state()
+    method.update_identity(method.batch(0), np.float32(0))
     identity = method.state()
-    assert moved(before, identity) == {
-        *("identity", "people", "average_identity", "average_people", "identity_optimizer", "means")
-    }
+    assert moved(before, identity) == {"identity", "average_identity", "identity_optimizer"}
+    method.know()
+    known, batch = method.state(), method.batch(1)
+    assert moved(identity, known) == {"means"}
     made, _ = method.update_makers(batch, np.float32(0))
     makers = method.state()
-    assert moved(identity, makers) == {
+    assert moved(known, makers) == {
         *("attributes", "mapping", "generator", "makers_optimizer", "means"),
         *("average_attributes", "average_mapping", "average_generator"),
     }
@@ -121,12 +133,14 @@ def test_each_loss_moves_its_own_players_only(uncompiled):
     assert moved(makers, method.state()) == {"discriminator", "discriminator_optimizer"}
 
 
-def test_the_identity_network_learns_alone_at_first(uncompiled):
+def test_the_identity_network_learns_alone_at_first_and_then_stays(uncompiled):
     method = build(generator__identity_steps=1)
     before = method.state()
     assert "generator/loss" not in method.step(method.batch(0), 0)
-    assert "generator" not in moved(before, method.state())
-    assert "generator/loss" in method.step(method.batch(1), 1)
+    learnt = method.state()
+    assert {"identity", "generator"} & moved(before, learnt) == {"identity"}
+    assert "identity/loss" not in method.step(method.batch(1), 1)
+    assert {"average_identity", "generator"} & moved(learnt, method.state()) == {"generator"}
 
 
 def test_every_weight_that_is_in_no_sum_counts(uncompiled):
@@ -155,15 +169,16 @@ def test_without_the_adversarial_loss_the_discriminator_still_learns(uncompiled)
     assert float(numbers["generator/loss"]) == pytest.approx(float(total), rel=1e-3)
 
 
-def test_a_person_s_mean_is_over_that_person_s_faces(uncompiled):
-    method = build()
-    batch = method.batch(0)
-    method.update_identity(batch, np.float32(0))
-    vectors = np.asarray(method.average["identity"](batch.faces))
+def test_what_is_known_of_every_true_face_and_person_is_what_the_identity_network_sees(uncompiled):
+    method, inputs = build(), small_inputs()
+    method.know()
+    renders, photographs = (to_signed(pile[:]) for pile in (inputs.renders, inputs.photographs))
+    seen = np.asarray(method.identify(np.concatenate([renders, photographs])))
+    np.testing.assert_allclose(np.asarray(method.means["true_faces"]), seen, atol=1e-5)
     means = method.publish().arrays["people_means"]
     for person in range(PEOPLE):
-        own = vectors[batch.people == person]
-        np.testing.assert_allclose(means[person], own.mean(axis=0) if len(own) else 0, atol=1e-5)
+        own = seen[: len(renders)][inputs.people == person]
+        np.testing.assert_allclose(means[person], own.mean(axis=0), atol=1e-5)
 
 
 def test_a_restored_method_goes_on_as_if_it_had_never_stopped(uncompiled):
@@ -186,15 +201,15 @@ def test_the_state_of_another_configuration_is_refused(uncompiled):
 
 @pytest.mark.parametrize("options", [{}, {"generator__parts": False}, {"photographs": False}])
 def test_all_that_is_logged_is_declared_and_finite(options, uncompiled):
-    method = build(**options)
-    numbers = method.step(method.batch(0), 0)
+    method = build(generator__identity_steps=1, **options)
+    numbers = method.step(method.batch(0), 0) | method.step(method.batch(1), 1)
     assert numbers.keys() == {entry.name for entry in method.logged}
     assert np.isfinite(list(numbers.values())).all()
 
 
 def test_the_grid_has_people_down_and_attributes_across(uncompiled):
     method = build()
-    faces = method.batch(0).faces
+    faces = method.batch(0).wanted
     pictures, masks = method.inspect(faces[:2], faces[:3])
     assert pictures.shape == (2, 3, 16, 16, 3) and masks.shape == (2, 3, 16, 16, len(PARTS))
     alone, _ = method.inspect(faces[1:2], faces[2:3])
@@ -220,6 +235,10 @@ def test_collapse_and_leaks_ring(alarm, numbers):
         ({"data__size": 48}, "48 is no power of two.*use 64"),
         ({"training__batch_size": 9}, "9 does not hold 2 faces"),
         ({"generator__views": 4, "training__batch_size": 4}, "4 does not hold 4 faces .* of each of at least 2"),
+        (
+            {"generator__identity_batch": 5, "generator__views": 3, "training__batch_size": 6},
+            "identity_batch = 5 does not hold 3 faces",
+        ),
         ({"keeper__cycle": 1.0}, "keeper.cycle = 1.0 does nothing where method.name = generator"),
     ],
 )

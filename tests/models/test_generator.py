@@ -13,6 +13,8 @@ from simrefine.models.generator import (
     build_generator,
     build_mapping,
     coarse_side,
+    fourier_features,
+    judge_faces,
     player_builders,
 )
 
@@ -44,35 +46,43 @@ def test_the_look_of_a_photograph_is_another_than_that_of_a_render():
     assert np.abs(render - photograph).max() > 1e-3
 
 
+def layout_and_codes(side=8, n=2):
+    layout = np.random.default_rng(1).standard_normal((n, side, side, 5), np.float32)
+    return [layout, *codes(OPTIONS, n)[1:]]
+
+
 def test_a_part_changes_nothing_where_it_is_not_seen():
     layer, hair = LocalGenerators(OPTIONS, 8, seed=0, dtype="float32"), PARTS.index("hair")
-    base, shape, texture = codes(OPTIONS)
-    before, depths = (np.asarray(values) for values in layer([base, shape, texture]))
+    layout, shape, texture = layout_and_codes()
+    before, depths = (np.asarray(values) for values in layer([layout, shape, texture]))
     other = texture.copy()
     other[:, hair] += 1
-    after, same_depths = (np.asarray(values) for values in layer([base, shape, other]))
+    after, same_depths = (np.asarray(values) for values in layer([layout, shape, other]))
     np.testing.assert_array_equal(depths, same_depths)  # a texture moves no outline
     assert np.abs(after - before).max() > 1e-3
     _, bias = layer.to_depth
     bias.assign(np.asarray(bias) - 100 * (np.arange(len(PARTS)) == hair)[:, None, None])  # far behind all others
-    before, after = (np.asarray(layer([base, shape, given])[0]) for given in (texture, other))
+    before, after = (np.asarray(layer([layout, shape, given])[0]) for given in (texture, other))
     np.testing.assert_allclose(before, after, atol=1e-6)
 
 
-def test_a_part_that_is_moved_by_the_base_code_is_drawn_elsewhere():
-    layer = LocalGenerators(OPTIONS, 8, seed=0, dtype="float32")
-    given = codes(OPTIONS, n=1)
-    still = np.asarray(layer(given)[1])
-    _, bias = layer.place
-    shift = np.zeros((len(PARTS), 2, 3), np.float32)
-    shift[:, 0, 2] = 0.5  # a cell of 8 is a quarter of [-1, 1], and half of what the code says is taken
-    bias.assign(shift.reshape(bias.shape))
-    np.testing.assert_allclose(np.asarray(layer(given)[1])[:, :, :-1], still[:, :, 1:], atol=1e-4)
+def test_a_place_is_drawn_from_what_the_layout_has_there_and_nowhere_else():
+    layer, (layout, *others) = LocalGenerators(OPTIONS, 8, seed=0, dtype="float32"), layout_and_codes()
+    before = np.asarray(layer([layout, *others])[0])
+    layout[0, 2, 3] += 1
+    changed = np.abs(np.asarray(layer([layout, *others])[0]) - before).max(axis=-1) > 1e-6
+    assert changed[0, 2, 3] and changed.sum() == 1
+
+
+def test_the_waves_tell_every_place_from_every_other():
+    waves = fourier_features(8)
+    apart = np.abs(waves[:, None] - waves[None]).max(axis=-1) + np.eye(64)
+    assert len(waves) == 64 and apart.min() > 0.01
 
 
 def test_identities_are_unit_vectors_and_networks_of_one_seed_are_alike():
     once, again = (
-        {name: build() for name, build in player_builders(OPTIONS, 3, 16, 3, "float32", 5).items()} for _ in "ab"
+        {name: build() for name, build in player_builders(OPTIONS, 16, 3, "float32", 5).items()} for _ in "ab"
     )
     faces = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(np.linalg.norm(once["identity"](faces), axis=1), 1, atol=1e-5)
@@ -81,9 +91,9 @@ def test_identities_are_unit_vectors_and_networks_of_one_seed_are_alike():
             np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
-def test_every_size_option_changes_a_network():
+def test_every_size_option_changes_a_network(pooled_pixels):
     def shapes(options):
-        networks = [build() for build in player_builders(options, 3, 16, 3, "float32", 0).values()]
+        networks = [build() for build in player_builders(options, 16, 3, "float32", 0).values()]
         networks.append(build_face_discriminator(options, 16, 3, "float32", 0))
         return [tuple(variable.shape) for network in networks for variable in network.variables]
 
@@ -118,7 +128,7 @@ def test_where_no_part_is_known_no_part_is_asked_for():
 def test_the_slope_is_that_of_the_gradient():
     rng, gradient = np.random.default_rng(0), np.float32([3, 4])
     x, moves = (rng.standard_normal((20_000, 2)).astype(np.float32) for _ in range(2))
-    found = losses.slope(x @ gradient, (x + 0.1 * moves) @ gradient, 0.1)
+    found = losses.slope([x @ gradient], [(x + 0.1 * moves) @ gradient], 0.1)
     assert float(found) == pytest.approx(25, rel=0.05)
 
 
@@ -130,8 +140,28 @@ def test_a_running_mean_is_a_mean_at_first_and_then_forgets():
     assert float(losses.running(0.0, 1.0, np.float32(1000))) == pytest.approx(0.1)
 
 
-def test_the_discriminator_has_an_output_a_domain():
-    network = build_face_discriminator(OPTIONS, 16, 3, "float32", 0)
-    features, logits = network([np.zeros((2, 16, 16, 3)), np.zeros((2, 8, 8, len(PARTS)))])
-    assert features.shape == (2, OPTIONS.judged) and logits.shape == (2, 2)
-    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+@pytest.mark.parametrize("size", [16, 64, 128])
+def test_the_discriminator_has_an_output_a_domain_at_three_scales(size):
+    network, side = build_face_discriminator(OPTIONS, size, 3, "float32", 0), coarse_side(size)
+    said = judge_faces(network, np.zeros((2, size, size, 3)), np.zeros((2, side, side, len(PARTS))))
+    assert said.features.shape == (2, OPTIONS.judged)
+    assert [tuple(logits.shape) for logits in said.logits] == [
+        (2, size // 4, size // 4, 2),
+        (2, size // 8, size // 8, 2),
+        (2, 1, 1, 2),
+    ]
+    assert [seen.shape[1] for seen in said.maps] == [size // 4, size // 8, size // 16]
+    assert all(keras.backend.standardize_dtype(logits.dtype) == "float32" for logits in said.logits)
+
+
+def test_a_scale_of_many_patches_counts_as_much_as_the_one_decision():
+    many, one = np.ones((2, 4, 4), np.float32), np.full((2, 1, 1), 3, np.float32)
+    assert float(losses.over_scales(lambda logits: logits, [many, one])) == pytest.approx(2)
+
+
+def test_the_contrast_is_least_where_faces_of_one_person_are_alike_and_others_are_not():
+    people = np.int32([0, 0, 1, 1])
+    one, two = np.eye(2, dtype=np.float32)
+    right, wrong = (float(losses.contrast(np.stack(faces), people)) for faces in ([one, one, two, two], [one, two] * 2))
+    undecided = float(losses.contrast(np.stack([one] * 4), people))
+    assert right < 1e-3 and undecided == pytest.approx(np.log(3), rel=1e-4) and wrong > 5
