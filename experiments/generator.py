@@ -14,27 +14,29 @@ from pathlib import Path
 
 import click
 import numpy as np
+from recogniser import STEPS, train_recogniser
 
 from simrefine.catalogue import PARTS
 from simrefine.config import MASKS, Config, parse_classes
 from simrefine.data.faces import Faces, read_faces
 from simrefine.data.images import Picture, encode_picture
 from simrefine.data.masks import read_mask
-from simrefine.data.parts import parts_of_mask
+from simrefine.data.parts import as_shares, parts_of_mask
 from simrefine.evaluation.two_sample import auc_of, two_sample_test
 from simrefine.evaluation.usefulness import measure_usefulness
-from simrefine.evaluation.verification import People, train_embedding
 from simrefine.generating.generator import Generator
 from simrefine.generating.invert import FACES, Inverter
 from simrefine.generating.variations import Variations
 from simrefine.measures.landmarks import nme
 from simrefine.measures.realism import kernel_distance, sliced_wasserstein, wasserstein_mean
 from simrefine.models.lite_features import lite_features
+from simrefine.refining.photographs import published_parser
 from simrefine.refining.refiner import load
 from simrefine.training.inputs import spread
 from simrefine.training.landmarks import LabelledSet, train_landmarks
 from simrefine.training.learn_generator import framed
 from simrefine.training.montage import sheet
+from simrefine.training.published import read_refiner
 
 MEMORY_GIB = 4.0
 FACE = [PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth")]
@@ -47,6 +49,7 @@ ROWS: dict[str, tuple[str, str]] = {  # what is printed, and the goal
     "identity_auc": ("identity: AUC, genuine against impostor", "0.9 of the ceiling"),
     "identity_rank1": ("identity: rank 1 among the people", "40 %"),
     "identity_of_attributes": ("faces nearer to the one that gave the attributes", "-"),
+    "own_auc": ("I itself, which followed them: AUC of true held-out faces", "-"),
     "label_top1": ("label samples: top 1 of the recogniser", "85 %"),
     "nme": ("landmarks against the attribute face, % inter-ocular", "6"),
     "yaw": ("yaw against the attribute face, degrees", "5"),
@@ -57,8 +60,10 @@ ROWS: dict[str, tuple[str, str]] = {  # what is printed, and the goal
     "spread": ("diversity of samples, recogniser's features, of true", "0.7"),
     "nearest": ("distance to the nearest training face, of true held-out faces'", "about 1"),
     "local": ("hair changed: share of the change within hair, before and after", "0.8"),
-    "iou_skin": ("IoU of drawn and known skin", "0.8"),
-    "iou_hair": ("IoU of drawn and known hair", "0.8"),
+    "iou_skin": ("IoU of drawn and known skin, faces reconstructed", "-"),
+    "iou_hair": ("the same of hair", "-"),
+    "parsed_skin": ("IoU of drawn skin and what a parser sees, faces recombined", "0.8"),
+    "parsed_hair": ("the same of hair", "0.8"),
     "encoded": ("given face encoded, not tuned: L1, gray levels", "-"),
     "inverted": ("inverted and tuned: L1, gray levels", "-"),
     "inverted_auc": ("inverted and tuned: identity AUC", "0.9 of the ceiling"),
@@ -79,7 +84,7 @@ class Judges:
         people = np.array(train.groups)
         left_out = np.array([index == np.flatnonzero(people == name)[-1] for index, name in enumerate(people)])
         faces = only_face(train.images, parts)
-        self._embed = train_embedding(People(faces[~left_out], list(people[~left_out])), seed, steps)
+        self._embed = train_recogniser(faces[~left_out], people[~left_out], seed, steps)
         vectors = self._embed(faces[~left_out])
         self.names = list(dict.fromkeys(people))
         self._centres = np.stack([vectors[people[~left_out] == name].mean(axis=0) for name in self.names])
@@ -154,10 +159,15 @@ def measure_identity(
     return {"identity_auc": auc_of(cosines[same], cosines[~same]), "identity_rank1": float((nearest == owners).mean())}
 
 
-def measure_recombined(generator: Generator, judges: Judges, true: tuple) -> dict:
+def measure_recombined(generator: Generator, judges: Judges, true: tuple, parse: Callable | None) -> dict:
+    """`parse` takes faces to soft parts, see `models.parser.parser_of`."""
     faces, parts, angles = true
     people = np.array(faces.groups)
     identity, attributes = pairs_of(people)
+    f, z = generator.encode(only_face(faces.images, parts))
+    cosines, once = (f @ f.T), np.triu(np.ones((len(f), len(f)), bool), 1)
+    same = people[:, None] == people
+    own_auc = auc_of(cosines[same & once], cosines[~same & once])
     f, z = generator.encode(faces.images)
     made = generator(f[identity], z[attributes])
     vectors, true_vectors = judges.who(*made), judges.who(faces.images, parts)
@@ -171,11 +181,20 @@ def measure_recombined(generator: Generator, judges: Judges, true: tuple) -> dic
     numbers |= dict(zip(ANGLES, map(float, apart.mean(axis=0)), strict=True))
     shuffled = np.roll(attributes, len(attributes) // 2)
     numbers["swap"] = float(np.abs(judges.pose(found)[:, 0] - angles[shuffled][:, 0]).mean())
-    own = generator(f, z)
+    numbers |= overlaps("iou", generator(f, z).parts, parts)
+    if parse:
+        seen = as_shares(parse(made.pictures), generator.size, generator.size).argmax(axis=-1)
+        numbers |= overlaps("parsed", made.parts, seen)
+    return numbers | {"own_auc": own_auc, "leak": probe(z, people), "_made": made, "_pairs": (identity, attributes)}
+
+
+def overlaps(name: str, drawn: np.ndarray, known: np.ndarray) -> dict:
+    """Intersection over union of skin and of hair, over all pixels of part labels [n, h, w]."""
+    values = {}
     for part in ("skin", "hair"):
-        drawn, known = (labels == PARTS.index(part) for labels in (own.parts, parts))
-        numbers[f"iou_{part}"] = float((drawn & known).sum() / max(1, (drawn | known).sum()))
-    return numbers | {"leak": probe(z, people), "_made": made, "_pairs": (identity, attributes)}
+        one, other = (labels == PARTS.index(part) for labels in (drawn, known))
+        values[f"{name}_{part}"] = float((one & other).sum() / max(1, (one | other).sum()))
+    return values
 
 
 def ceiling(judges: Judges, true: tuple) -> dict:
@@ -331,7 +350,7 @@ def table(columns: dict[str, dict]) -> str:
 @click.option("--refiner", type=click.Path(path_type=Path), help="run of a refiner")
 @click.option("--two-sample", is_flag=True, help="also the two-sample test, which trains networks")
 @click.option("--usefulness", is_flag=True, help="also what the faces teach a landmark network; trains six")
-@click.option("--judge-steps", default=1000, show_default=True, help="steps of the recogniser")
+@click.option("--judge-steps", default=STEPS, show_default=True, help="steps of the recogniser")
 @click.option("--point-steps", default=600, show_default=True, help="steps of the landmark network")
 @click.option("--invert-steps", default=100, show_default=True, help="steps of the codes of an inverted face")
 @click.option("--tune", default=300, show_default=True, help="steps of the generator for these faces")
@@ -360,14 +379,18 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     judges = Judges(*train, seed, judge_steps, point_steps)
     columns, sheets = {"true faces": ceiling(judges, true) | measure_realism(true[0].images, photographs.images)}, {}
-    refine = load(refiner) if refiner else None
+    refine, parse = (
+        (load(refiner), published_parser(refiner, read_refiner(refiner), "float32")) if refiner else (None, None)
+    )
     if refine:
+        seen = as_shares(parse(true[0].images), generator.size, generator.size).argmax(axis=-1)
+        columns["true faces"] |= overlaps("parsed", seen, true[1])
         columns["true faces"] |= measure_realism(refine(true[0].images), photographs.images, "refined_")
     for name, path in {"generator": run, "known bad": known_bad}.items():
         if path is None:
             continue
         made = Generator(path)
-        numbers = measure_recombined(made, judges, true) | measure_samples(made, judges, train[0], true)
+        numbers = measure_recombined(made, judges, true, parse) | measure_samples(made, judges, train[0], true)
         numbers |= measure_variations(made, judges, true, invert_steps, tune)
         numbers |= measure_realism(numbers["_samples"], photographs.images)
         if refine:

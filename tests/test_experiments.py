@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from simrefine.catalogue import PARTS
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-SCRIPTS = sorted(file.stem for file in EXPERIMENTS.glob("*.py") if file.stem != "runs")  # which the others import
+IMPORTED = ("recogniser", "runs")  # by the others
+SCRIPTS = sorted(file.stem for file in EXPERIMENTS.glob("*.py") if file.stem not in IMPORTED)
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,26 @@ def test_the_table_of_sets_holds_what_was_measured(capsys):
         "| run | 7.00 | 60 % | 7.00 | 60 % | 8.3 | 40.0 | 0.50 (0.40 .. 0.60) | 0.50 / 1.00 | 2.0 % | 4.0 / 5.0 |"
         in rows
     )
+
+
+def test_the_recogniser_tells_people_it_was_not_trained_on_from_each_other():
+    train = importlib.import_module("recogniser").train_recogniser
+    rng = np.random.default_rng(0)
+    looks = rng.integers(0, 255, (12, 4, 4, 3))  # a person is a pattern, a view of it is noisy
+
+    def views(of):
+        faces = np.kron(looks[of], np.ones((8, 8, 1))) + rng.normal(0, 20, (len(of), 32, 32, 3))
+        return np.clip(faces, 0, 255).astype(np.uint8)
+
+    people = np.repeat(np.arange(8), 4)
+    vectors = train(views(people), people, seed=0, steps=20)(views(np.repeat(np.arange(8, 12), 2)))
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    cosines = vectors @ vectors.T - 2 * np.eye(8)
+    assert (cosines.argmax(axis=1) == np.arange(8) ^ 1).all()
+
+
+def test_an_overlap_is_intersection_over_union():
+    overlaps = importlib.import_module("generator").overlaps
+    skin, hair, room = (PARTS.index(part) for part in ("skin", "hair", "background"))
+    found = overlaps("iou", np.array([[[skin, skin, hair, room]]]), np.array([[[skin, room, hair, skin]]]))
+    assert found == {"iou_skin": pytest.approx(1 / 3), "iou_hair": 1.0}

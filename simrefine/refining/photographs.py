@@ -7,7 +7,7 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.batches import Pile
-from simrefine.data.dressing import Dresser, PartLooks, PictureStyles, read_dresser, read_looks
+from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_dresser, read_looks
 from simrefine.data.folders import list_folder
 from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
 from simrefine.data.styles import read_styles
@@ -38,9 +38,7 @@ def build_dresser(
     Raises:
         UserError: the refiner was not trained for that; a path holds no usable picture.
     """
-    config, parse = published.config, None
-    if published.parser:
-        parse = parser_of(build_from(lambda: build_parser(config.data.channels, dtype, seed=0), published.parser, path))
+    config, parse = published.config, published_parser(path, published, dtype)
     if style is not None and not config.style.candidates:
         raise UserError(f"{path} was trained without styles", "leave out --style, or train with style.candidates")
     if photographs is not None and not config.parts.scene:
@@ -54,6 +52,14 @@ def build_dresser(
     if style is not None:
         return PictureStyles(read_style(style, config.data.channels), config.style.candidates)
     return read_dresser(published.looks, config, parse)
+
+
+def published_parser(path: Path, published: PublishedRefiner, dtype: str) -> Parse | None:
+    """The parser that was published with a refiner, where there is one, as a function."""
+    if not published.parser:
+        return None
+    channels = published.config.data.channels
+    return parser_of(build_from(lambda: build_parser(channels, dtype, seed=0), published.parser, path))
 
 
 def own_photographs(path: Path) -> Path | None:
