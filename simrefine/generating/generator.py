@@ -43,11 +43,11 @@ class Generator:
         path: the run folder of a generator, or its folder generator/.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is none, it is damaged, or it has not learnt to draw yet.
 
     Attributes:
         size, channels: of the pictures.
-        names: of the people it was trained on and has seen a face of.
+        names: of the people it was trained on.
         fingerprint: SHA-256 of all that decides what it makes.
         has_parts: whether its codes are those of parts, which can be changed one by one.
         players: the networks, by name.
@@ -61,6 +61,11 @@ class Generator:
         self.attributes = options.attributes
         self._of_name = {name: mean for name, mean in zip(published.names, published.means, strict=True) if mean.any()}
         self.names = tuple(self._of_name)
+        if not self.names:
+            raise UserError(
+                f"the generator of {path} learnt who people are (generator.identity_steps), and not yet to draw them",
+                "go on with its training, see simrefine generate train --resume",
+            )
         builders = player_builders(options, data.size, data.channels, "float32", 0)
         backend.use_device()
         self.players = {
@@ -107,7 +112,7 @@ class Generator:
         """f of a person of the training, [identity].
 
         Raises:
-            UserError: there is nobody of that name, or no face of theirs has been seen yet.
+            UserError: there is nobody of that name.
         """
         if name not in self._of_name:
             shown = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")

@@ -60,7 +60,7 @@ class PublishedGenerator:
         step: the training step it was taken at.
         players: the weights of each network by its name in `models.generator.build_players`, in the order of its
             variables.
-        means: [people, identity], the mean identity of each person's true faces; 0 of a person not seen yet.
+        means: [people, identity], the mean identity of each person's true faces; 0 before they are known.
         names: of the people.
         fingerprint: SHA-256 of all that decides what it makes.
     """

@@ -10,6 +10,7 @@ from tiny_people import PEOPLE, SMALL, VIEWS, small_config, write_people
 import simrefine
 from simrefine.catalogue import PARTS
 from simrefine.cli import main
+from simrefine.config import Config
 from simrefine.data.images import read_picture
 from simrefine.data.labels import read_labels
 from simrefine.data.masks import read_mask
@@ -250,3 +251,14 @@ def test_faces_that_cannot_be_made_leave_no_half(tmp_path):
     with pytest.raises(MemoryError):
         fill_folder(tmp_path / "out", {"seed": 0}, ["a.png"], make)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["simrefine.json"]
+
+
+def test_a_generator_that_cannot_draw_yet_is_refused(tmp_path):
+    renders = write_people(tmp_path / "renders")
+    values = SMALL | {"data.synthetic": str(renders), "data.size": 16, "training.batch_size": 8}
+    values |= {"labels.file": str(renders / "annotations.jsonl"), "parts.masks": f"{renders}-masks"}
+    values |= {"method.name": "generator", "generator.photographs": False, "generator.identity_steps": 1}
+    values |= {"training.steps": 1, "monitor.faces": 2}
+    train(Config.load(values=values, environment={}), tmp_path / "run", quiet=True)
+    with pytest.raises(UserError, match="not yet to draw"):
+        simrefine.load_generator(tmp_path / "run")
