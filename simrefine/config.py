@@ -230,6 +230,11 @@ class GeneratorOptions:
     identity_steps: int = option(
         600, "of all steps the first, in which the identity network learns; then it stays as it is", low=0
     )
+    reconstruction_steps: int = option(
+        1400,
+        "of the steps after these, in which faces are reconstructed alone: no discriminator, no samples, one person",
+        low=0,
+    )
     identity_batch: int = option(128, "faces of a batch of the identity network, `views` of each person", low=4)
     identity: int = option(128, "numbers that say who a face is", low=2, high=4096)
     attributes: int = option(32, "numbers that say how it looks", low=1, high=4096)

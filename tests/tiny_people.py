@@ -25,6 +25,7 @@ NETWORKS = {
 SMALL = NETWORKS | {
     "generator.views": 2,
     "generator.identity_steps": 0,
+    "generator.reconstruction_steps": 0,
     "generator.identity_batch": 8,
     "generator_loss.warm_up": 0,
 }

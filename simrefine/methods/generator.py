@@ -15,6 +15,7 @@ codes of both and G a face of those. What moves what:
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -34,6 +35,7 @@ from simrefine.methods.generator_batches import (
     GeneratorBatch,
     GeneratorInputs,
     IdentityBatch,
+    Phases,
 )
 from simrefine.methods.logged import Logged
 from simrefine.methods.method import Published, weights_by_name
@@ -101,6 +103,7 @@ class FaceGenerator:
             name: keras.Variable(np.zeros(shape, np.float32), trainable=False) for name, shape in shapes.items()
         }
         variables = list(self._variables().values())
+        self._reconstruct = backend.compile_step(partial(self.update_makers, whole=False), variables)
         self._update_identity, self._update_makers, self._update_discriminator, self._make, self._identify = (
             backend.compile_step(function, variables)
             for function in (
@@ -110,16 +113,19 @@ class FaceGenerator:
         )
 
     def step(self, batch: IdentityBatch | GeneratorBatch, step: int) -> dict:
-        """I, in the first `generator.identity_steps`; after these A, M and G, then D on what they made."""
-        training, first = self.config.training, self.config.generator.identity_steps
+        """I; then A, M and G on faces to be reconstructed; then these on all, and D on what they made: see `Phases`."""
+        training, phases = self.config.training, Phases.of(self.config)
         for name, optimiser in self.optimisers.items():
-            share = falling_share(training, step, first if name == "identity" else training.all_steps)
+            share = falling_share(training, step, phases.identity if name == "identity" else training.all_steps)
             optimiser.learning_rate = max(0.0, share) * self._rates[name].learning_rate
-        if step < first:
+        if step < phases.identity:
             return self._update_identity(batch, np.float32(step))
-        if step == first:
+        if step == phases.identity:
             self.know()
-        made, numbers = self._update_makers(batch, np.float32(step - first))
+        done = np.float32(step - phases.identity)
+        if step < phases.reconstruction:
+            return self._reconstruct(batch, done)[1]
+        made, numbers = self._update_makers(batch, done)
         return numbers | self._update_discriminator(batch, *made)
 
     def update_identity(self, batch: IdentityBatch, step):
@@ -148,18 +154,15 @@ class FaceGenerator:
     def _see(self, pile: Pile) -> np.ndarray:
         return in_batches(lambda places: self._identify(to_signed(pile[places])), np.arange(len(pile)), CHUNK)
 
-    def update_makers(self, batch: GeneratorBatch, step):
-        """All that A, M and G minimise; then their averages follow. Returns what was made, pictures and coarse soft
-        parts, and the numbers."""
+    def update_makers(self, batch: GeneratorBatch, step, whole: bool = True):
+        """What A, M and G minimise: all of it, or how far faces are from those that they are to be; then their averages
+        follow. Returns what was made, pictures and soft parts, and the numbers."""
         m = batch.wanted.shape[0]
         # A face and the one whose attributes it has are shown to D moved alike, or their maps could not be compared.
         true = self._judge(batch.wanted, batch.parts, batch.domains[:m], batch.draws[m : 2 * m], batch)
         people = ops.take(self.means["people"], batch.asked, axis=0)  # [1]: the class
         people = people / ops.maximum(ops.norm(people, axis=-1, keepdims=True), 1e-6)
         identities = ops.concatenate([ops.take(self.means["true_faces"], batch.sources, axis=0), people])
-        renders = batch.domains[:m, :1]  # of which samples are to be
-        true_mean = ops.sum(true.features * renders, axis=0) / ops.sum(renders)
-        true_mean = losses.running(self.means["true_features"], true_mean, step)
 
         def loss():
             mean, log_variance = self.now["attributes"](batch.wanted, training=True)
@@ -167,27 +170,40 @@ class FaceGenerator:
             made, logits, coarse = self.draw(self.now, identities, z, batch.domains, batch.mixed)
             masks = ops.softmax(logits, axis=-1)
             judged = self._judge(made, masks, batch.domains, batch.draws[m:], batch)
-            made_mean = losses.running(self.means["made_features"], ops.mean(judged.features[m:], axis=0), step)
             apart = losses.perceptual([seen[:m] for seen in judged.maps], true.maps)
-            logits_of = losses.of_domain(judged.logits, batch.domains)
             numbers = {
                 "attributes/divergence": ops.mean(losses.divergence(mean, log_variance)),
                 "generator/features": self._pairs_of(batch, apart, self.config.generator_loss.other),
-                "generator/mean_features": losses.squared_distance(made_mean, true_mean),
-                "generator/adversarial": losses.over_scales(lambda logits: ops.softplus(-logits), logits_of),
                 "generator/coarse": ops.mean(ops.square(coarse - pooled(masks, coarse.shape[1]))),
                 **self._against_truth(batch, made[:m], logits[:m]),
-                **self._identity_of(batch, made, identities),
             }
-            total = sum(self._weight(name, step) * numbers[name] for name in WEIGHTS)
-            numbers |= {"generator/loss": total, "generator/diversity": diversity(made[m:], batch.wanted)}
-            return total, (made, masks, made_mean, numbers)
+            means = {}
+            if whole:
+                matched, means = self._means_of(batch, true, judged, step)
+                numbers |= matched | self._identity_of(batch, made, identities)
+                numbers["generator/diversity"] = diversity(made[m:], batch.wanted)
+                logits_of = losses.of_domain(judged.logits, batch.domains)
+                numbers["generator/adversarial"] = losses.over_scales(lambda logits: ops.softplus(-logits), logits_of)
+            total = sum(self._weight(name, step) * numbers[name] for name in WEIGHTS if name in numbers)
+            return total, (made, masks, means, numbers | {"generator/loss": total})
 
-        made, masks, made_mean, numbers = backend.minimise(loss, self._moves["makers"], self.optimisers["makers"])
+        made, masks, means, numbers = backend.minimise(loss, self._moves["makers"], self.optimisers["makers"])
         self._follow(MAKERS, step)
-        self.means["true_features"].assign(true_mean)
-        self.means["made_features"].assign(made_mean)
+        for name, mean in means.items():
+            self.means[name].assign(mean)
         return (made, masks), numbers
+
+    def _means_of(self, batch: GeneratorBatch, true: Judgement, judged: Judgement, step) -> tuple[dict, dict]:
+        """How far D's features of samples are in the mean from those of true faces ([1], eq. 5), and both means, which
+        move slowly."""
+        m, since = batch.wanted.shape[0], step - self.config.generator.reconstruction_steps
+        renders = batch.domains[:m, :1]  # of which samples are to be
+        here = {
+            "true_features": ops.sum(true.features * renders, axis=0) / ops.sum(renders),
+            "made_features": ops.mean(judged.features[m:], axis=0),
+        }
+        means = {name: losses.running(self.means[name], mean, since) for name, mean in here.items()}
+        return {"generator/mean_features": losses.squared_distance(*means.values())}, means
 
     def draw(self, players: Mapping[str, keras.Model], identities, z, domains, mixed):
         """G(M(f, z)): a picture, logits of its parts and the coarse masks, see `build_generator`. Where `mixed`
@@ -243,11 +259,11 @@ class FaceGenerator:
         return judge_faces(self.discriminator, pictures, pooled(masks, coarse_side(pictures.shape[1])), training=True)
 
     def _weight(self, name: str, step):
-        options = self.config.generator_loss
-        weight = getattr(options, WEIGHTS[name])
-        if WEIGHTS[name] in WARMED and options.warm_up:
-            return weight * ops.minimum(1.0, step / options.warm_up)
-        return weight
+        options, key = self.config.generator_loss, WEIGHTS[name]
+        if key not in WARMED or not options.warm_up:
+            return getattr(options, key)
+        since = step - (self.config.generator.reconstruction_steps if key == "adversarial" else 0)
+        return getattr(options, key) * ops.minimum(1.0, since / options.warm_up)
 
     def update_discriminator(self, batch: GeneratorBatch, made, masks):
         """-log D(x) - log(1 - D(x')), a domain each ([1], eq. 4), and R1, at a few of the true faces, move D only."""

@@ -2,7 +2,8 @@
 
 In the first steps, in which the identity network learns alone, a batch is `views` faces of each of several people, as
 that network is shown them. After these, faces of that kind and photographs make pairs of a face whose identity and one
-whose attributes is wanted: of one person, or of two ([2] in methods/generator.py).
+whose attributes is wanted: of one person, and, once there is more to learn than reconstruction, of two as well ([2] in
+methods/generator.py).
 """
 
 from collections.abc import Callable
@@ -61,6 +62,18 @@ class GeneratorBatch(NamedTuple):
     moves: np.ndarray  # [few, h, w, c], standard normal: of the last wanted faces, to find D's slope
 
 
+class Phases(NamedTuple):
+    """The steps before which the identity network learns alone, and faces are reconstructed alone."""
+
+    identity: int
+    reconstruction: int
+
+    @classmethod
+    def of(cls, config: Config) -> "Phases":
+        options = config.generator
+        return cls(options.identity_steps, options.identity_steps + options.reconstruction_steps)
+
+
 def samples_of(batch_size: int, views: int) -> int:
     """How many of a batch's faces are samples: about a quarter, and `views` of each person."""
     return views * max(1, batch_size // (4 * views))
@@ -74,8 +87,10 @@ class Batches:
         self._of_person = [np.flatnonzero(inputs.people == person) for person in range(len(inputs.names))]
 
     def make(self, step: int) -> IdentityBatch | GeneratorBatch:
-        rng = generator(self._config.training.seed, step, "generator")
-        return self._of_identity(rng) if step < self._config.generator.identity_steps else self._of_others(rng)
+        rng, phases = generator(self._config.training.seed, step, "generator"), Phases.of(self._config)
+        if step < phases.identity:
+            return self._of_identity(rng)
+        return self._of_others(rng, whole=step >= phases.reconstruction)
 
     def _of_identity(self, rng: np.random.Generator) -> IdentityBatch:
         options = self._config.generator
@@ -85,13 +100,14 @@ class Batches:
         shown = self._inputs.disturb(self._behind(faces, parts, behind, rng), rng)
         return IdentityBatch(to_signed(shown), self._inputs.people[places].astype(np.int32))
 
-    def _of_others(self, rng: np.random.Generator) -> GeneratorBatch:
+    def _of_others(self, rng: np.random.Generator, whole: bool) -> GeneratorBatch:
+        """`whole` = with samples, pairs of two people and mixed parts; else all faces are to be reconstructed."""
         options, n = self._config.generator, self._config.training.batch_size
-        samples = samples_of(n, options.views)
+        samples = samples_of(n, options.views) if whole else 0
         others = (n - samples) // 4  # pairs of two people, and photographs
         views, photographs = self._views(n // options.views, rng), self._photographs(others, rng)
         wanted = rng.permutation(views)[: n - samples - len(photographs)]
-        sources, same = self._whose(views, wanted, photographs, others, rng)
+        sources, same = self._whose(views, wanted, photographs, others if whole else 0, rng)
         renders, parts = self._take(wanted, rng)
         faces = np.concatenate([renders, self._mirror(photographs, rng)])
         asked = rng.permutation(len(self._of_person))[: samples // options.views]
@@ -106,7 +122,7 @@ class Batches:
             asked=np.repeat(asked, options.views).astype(np.int32),
             noise=rng.standard_normal((n, options.attributes), np.float32),
             domains=np.eye(len(DOMAINS), dtype=np.float32)[domains],
-            mixed=self._mixed(n, rng),
+            mixed=self._mixed(n, options.mixing if whole else 0.0, rng),
             draws=draw_augmentation(len(faces) + n, rng),
             moves=rng.standard_normal((max(2, len(faces) // 3), *faces.shape[1:]), np.float32),
         )
@@ -139,16 +155,17 @@ class Batches:
         """bool [count, 1, 1, 1]."""
         return (rng.random((count, 1, 1, 1)) < 0.5) & self._config.data.flip
 
-    def _whose(self, views, wanted, photographs, others: int, rng: np.random.Generator) -> tuple:
+    def _whose(self, views, wanted, photographs, swaps: int, rng: np.random.Generator) -> tuple:
         """The places of the faces that give the identity [m], and whether they show the same person [m].
 
-        For the renders at `wanted`: any view of that person, but for the last `others` of them one of another person,
-        or a photograph. For photographs, of which nobody says who is on them: themselves, or half of the time another.
+        For the renders at `wanted`: any view of that person, but for the last `swaps` of them one of another person,
+        or a photograph. For photographs, of which nobody says who is on them: themselves, or, where there are swaps,
+        half of the time another.
         """
         people, first = self._inputs.people, len(self._inputs.people)
         sources, same = [], []
         for rank, place in enumerate(wanted):
-            swapped = rank >= len(wanted) - others
+            swapped = rank >= len(wanted) - swaps
             if swapped and len(photographs) and rng.random() < FOREIGN:
                 sources.append(first + rng.choice(photographs))
             else:
@@ -156,7 +173,7 @@ class Batches:
                 sources.append(rng.choice(fitting) if len(fitting) else place)
             same.append(not swapped)
         for rank in range(len(photographs)):
-            same.append(rng.random() < 0.5)
+            same.append(not swaps or rng.random() < 0.5)
             sources.append(first + photographs[rank if same[-1] else rank - 1])
         return np.array(sources), np.array(same)
 
@@ -169,7 +186,7 @@ class Batches:
         share = parts[..., OUTSIDE].sum(-1, keepdims=True) * hidden
         return np.rint(faces + share * (others - faces)).astype(np.uint8)
 
-    def _mixed(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """[count, parts]: one random part of `generator.mixing` of the faces."""
-        chosen = rng.random((count, 1)) < self._config.generator.mixing
+    def _mixed(self, count: int, share: float, rng: np.random.Generator) -> np.ndarray:
+        """[count, parts]: one random part of a share of the faces."""
+        chosen = rng.random((count, 1)) < share
         return (np.eye(len(PARTS))[rng.integers(len(PARTS), size=count)] * chosen).astype(np.float32)

@@ -143,6 +143,16 @@ def test_the_identity_network_learns_alone_at_first_and_then_stays(uncompiled):
     assert {"average_identity", "generator"} & moved(learnt, method.state()) == {"generator"}
 
 
+def test_faces_are_reconstructed_before_there_are_opponents_samples_or_swaps(uncompiled):
+    method = build(generator__reconstruction_steps=1, generator__mixing=1)
+    batch, before = method.batch(0), method.state()
+    assert len(batch.wanted) == 8 and batch.same.all() and not len(batch.asked) and not batch.mixed.any()
+    numbers = method.step(batch, 0)
+    assert not {"generator/adversarial", "generator/likeness", "discriminator/judgement"} & numbers.keys()
+    assert {"discriminator", "generator"} & moved(before, method.state()) == {"generator"}
+    assert {"generator/adversarial", "discriminator/judgement"} <= method.step(method.batch(1), 1).keys()
+
+
 def test_every_weight_that_is_in_no_sum_counts(uncompiled):
     """Another weight moves the networks elsewhere."""
     method = build(generator__mixing=0)
