@@ -231,7 +231,7 @@ class GeneratorOptions:
         600, "of all steps the first, in which the identity network learns; then it stays as it is", low=0
     )
     reconstruction_steps: int = option(
-        1400,
+        2000,
         "of the steps after these, in which faces are reconstructed alone: no discriminator, no samples, one person",
         low=0,
     )

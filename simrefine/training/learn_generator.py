@@ -15,7 +15,7 @@ from simrefine.data.labels import read_labels
 from simrefine.data.parts import UNKNOWN
 from simrefine.errors import UserError
 from simrefine.methods.generator import FaceGenerator
-from simrefine.methods.generator_batches import GeneratorInputs
+from simrefine.methods.generator_batches import GeneratorInputs, Phases
 from simrefine.threads import Prefetcher
 from simrefine.training.checkpoint import Checkpoint
 from simrefine.training.dressing import read_parts
@@ -51,6 +51,7 @@ class GeneratorTask:
     def __init__(self, config: Config, say: Callable[[str], None], run: Path | None):
         self._config, self._say = config, say
         self._inputs = read_people(config, run, say)
+        say(f"steps       {describe_phases(config)}")
 
     def estimate(self, run: Path, dtype: str) -> str:
         self._say("time        trying a few steps")
@@ -130,6 +131,14 @@ def read_people(config: Config, run: Path | None, say: Callable[[str], None]) ->
         )
     photographs = faces["real"].pile if "real" in faces else None
     return GeneratorInputs(renders.pile, people, names, labels, photographs, augment_people)
+
+
+def describe_phases(config: Config) -> str:
+    """What is learnt when, in words; and what is not, where there are too few steps."""
+    total, (identity, reconstruction) = config.training.steps, Phases.of(config)
+    alone, together = min(identity, total), max(0, total - reconstruction)
+    said = f"{alone} on who is who, {max(0, min(reconstruction, total) - alone)} on reconstruction, {together} on all"
+    return said if together else f"{said}: faces will be blurred; raise --steps above {reconstruction}"
 
 
 def _with_people(faces: Faces, config: Config) -> tuple[Faces, np.ndarray, tuple[str, ...]]:

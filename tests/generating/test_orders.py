@@ -21,6 +21,7 @@ from simrefine.generating.invert import Inverter
 from simrefine.generating.landmarks import landmark_error
 from simrefine.generating.orders import recombine, sample, vary
 from simrefine.generating.variations import Variations, light_directions
+from simrefine.training.learn_generator import describe_phases
 from simrefine.training.train import train
 
 
@@ -262,3 +263,16 @@ def test_a_generator_that_cannot_draw_yet_is_refused(tmp_path):
     train(Config.load(values=values, environment={}), tmp_path / "run", quiet=True)
     with pytest.raises(UserError, match="not yet to draw"):
         simrefine.load_generator(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (10, "2 on who is who, 3 on reconstruction, 5 on all"),
+        (4, "2 on who is who, 2 on reconstruction, 0 on all: faces will be blurred; raise --steps above 5"),
+        (1, "1 on who is who, 0 on reconstruction, 0 on all: faces will be blurred; raise --steps above 5"),
+    ],
+)
+def test_a_training_says_what_is_learnt_when(steps, words):
+    phases = {"generator__identity_steps": 2, "generator__reconstruction_steps": 3}
+    assert describe_phases(small_config(training__steps=steps, **phases)) == words
