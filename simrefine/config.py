@@ -254,6 +254,7 @@ class GeneratorLossOptions:
     """Weights of the generator's losses; each multiplies a *mean* (methods/generator.py has their equations)."""
 
     kl: float = option(0.05, "of the divergence of z from a standard normal distribution, nats a dimension", low=0)
+    kl_warm_up: int = option(1000, "steps over which that weight rises from 0", low=0)
     reconstruction: float = option(5.0, "of the L1 between a made face and the one whose attributes it has", low=0)
     other: float = option(0.1, "share of it where the identity is another person's", low=0, high=1)
     background: float = option(
@@ -273,7 +274,9 @@ class GeneratorLossOptions:
     adversarial: float = option(
         0.2, "of the loss by which made faces fail to pass for true; 0 = the papers' asymmetric losses alone", low=0
     )
-    warm_up: int = option(1000, "steps over which the weights of kl and adversarial rise from 0", low=0)
+    warm_up: int = option(
+        500, "steps over which the weights of what is not reconstruction rise from 0, once it is learnt", low=0
+    )
     slope: float = option(0.02, "of the squared slope of D at true faces (R1)", low=0)
     masks: float = option(1.0, "of the cross-entropy between drawn and known parts", low=0)
     coarse: float = option(10.0, "of the squared distance between the coarse masks and the pooled fine ones", low=0)

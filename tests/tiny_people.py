@@ -27,6 +27,7 @@ SMALL = NETWORKS | {
     "generator.identity_steps": 0,
     "generator.reconstruction_steps": 0,
     "generator.identity_batch": 8,
+    "generator_loss.kl_warm_up": 0,
     "generator_loss.warm_up": 0,
 }
 

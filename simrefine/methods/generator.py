@@ -64,7 +64,9 @@ WEIGHTS = {"attributes/divergence": "kl"} | {
         "coarse",
     )
 }
-WARMED = ("kl", "adversarial")  # before there are faces, one says nothing and the other is noise
+# What is not asked of faces that are reconstructed alone. It rises from 0: all at once, gradients ten times as large
+# met Adam's memory of small ones, and its first steps threw the networks out.
+LATER = ("adversarial", "likeness", "mean_features", "class_features")
 IDENTITY, MAKERS = ("identity",), ("attributes", "mapping", "generator")  # who moves together
 
 
@@ -259,11 +261,11 @@ class FaceGenerator:
         return judge_faces(self.discriminator, pictures, pooled(masks, coarse_side(pictures.shape[1])), training=True)
 
     def _weight(self, name: str, step):
-        options, key = self.config.generator_loss, WEIGHTS[name]
-        if key not in WARMED or not options.warm_up:
-            return getattr(options, key)
-        since = step - (self.config.generator.reconstruction_steps if key == "adversarial" else 0)
-        return getattr(options, key) * ops.minimum(1.0, since / options.warm_up)
+        options, key, since = self.config.generator_loss, WEIGHTS[name], step
+        steps = {"kl": options.kl_warm_up}.get(key, options.warm_up if key in LATER else 0)
+        if key in LATER:
+            since = step - self.config.generator.reconstruction_steps
+        return getattr(options, key) * (ops.minimum(1.0, since / steps) if steps else 1.0)
 
     def update_discriminator(self, batch: GeneratorBatch, made, masks):
         """-log D(x) - log(1 - D(x')), a domain each ([1], eq. 4), and R1, at a few of the true faces, move D only."""

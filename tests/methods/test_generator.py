@@ -153,6 +153,18 @@ def test_faces_are_reconstructed_before_there_are_opponents_samples_or_swaps(unc
     assert {"generator/adversarial", "discriminator/judgement"} <= method.step(method.batch(1), 1).keys()
 
 
+def test_weights_rise_from_nothing_when_their_losses_come(uncompiled):
+    method = build(generator__reconstruction_steps=4, generator_loss__kl_warm_up=4, generator_loss__warm_up=2)
+
+    def shares(name, key):
+        full = getattr(method.config.generator_loss, key)
+        return [float(method._weight(name, np.float32(step))) / full for step in (0, 2, 4, 5, 6, 9)]
+
+    assert shares("attributes/divergence", "kl") == pytest.approx([0, 0.5, 1, 1, 1, 1])
+    assert shares("generator/reconstruction", "reconstruction") == pytest.approx([1] * 6)
+    assert shares("generator/likeness", "likeness")[2:] == pytest.approx([0, 0.5, 1, 1])
+
+
 def test_every_weight_that_is_in_no_sum_counts(uncompiled):
     """Another weight moves the networks elsewhere."""
     method = build(generator__mixing=0)
