@@ -20,7 +20,7 @@ DTYPE = "float32"  # whatever the training computed in: the weights are float32,
 
 
 def read_config(run: Path) -> Config:
-    return Config.load(run / "config.toml", environment={})
+    return Config.load(run / "config.toml", environment={}, recorded=True)
 
 
 def read_for(config: Config, folder: Path, what: str) -> Faces:

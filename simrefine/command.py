@@ -192,7 +192,7 @@ def train_from_flags(context: click.Context, flags: dict, values: dict | None = 
         if not (run / "config.toml").exists():
             raise UserError(f"{run} holds no run to resume: config.toml is missing", "check the path of --run")
         file = run / "config.toml"
-    config = Config.load(file, values)
+    config = Config.load(file, values, recorded=resume)
     from simrefine.training.inputs import check_paths
 
     check_paths(config)  # in a moment, while the backend takes seconds to start

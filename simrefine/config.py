@@ -381,6 +381,8 @@ class Config:
         file: Path | str | None = None,
         values: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] = os.environ,
+        *,
+        recorded: bool = False,
     ) -> "Config":
         """Reads the four layers, each overriding the one before.
 
@@ -388,6 +390,8 @@ class Config:
             file: a TOML file with the sections and keys of this module, or None.
             values: "section.key" to a value of the right type or to its text (flags and `--set`).
             environment: where `SIMREFINE_SECTION_KEY` is looked up.
+            recorded: a run wrote `file`, perhaps of an older version: what its method makes no use of is passed over,
+                as its defaults may have been others.
 
         Raises:
             UserError: an unknown key (the nearest known one is named), a value of the wrong type or out of
@@ -399,8 +403,10 @@ class Config:
             ("environment", _read_environment(environment)),
             ("command line", values or {}),
         ):
+            method = layer.get("method.name")
             for key, value in layer.items():
-                given[key] = _checked(key, value, source)
+                if not (recorded and method in METHODS and _is_unused(key, method)):
+                    given[key] = _checked(key, value, source)
         defaults = {key: spec.default for key, spec in _specs().items()}
         method = METHODS[given.get("method.name", defaults["method.name"])]
         flat = defaults | method.defaults | given
@@ -678,16 +684,20 @@ def parse_classes(classes: Collection[str]) -> dict[int, str]:
 
 def _refuse_idle(flat: dict[str, Any]) -> None:
     """Raises a UserError where an option was set that the method makes no use of."""
-    method, unused = flat["method.name"], METHODS[flat["method.name"]].unused
-    if "labels" in unused and flat["labels.file"] == "auto":
+    method = flat["method.name"]
+    if _is_unused("labels.file", method) and flat["labels.file"] == "auto":
         flat["labels.file"] = ""
     for key, spec in _specs().items():
-        is_unused = key in unused or key.split(".")[0] in unused
-        if is_unused and flat[key] not in (spec.default, ""):
+        if _is_unused(key, method) and flat[key] not in (spec.default, ""):
             raise UserError(
                 f"{key} = {flat[key]!r} does nothing where method.name = {method}",
                 "leave it out, or name another method",
             )
+
+
+def _is_unused(key: str, method: str) -> bool:
+    unused = METHODS[method].unused
+    return key in unused or key.split(".")[0] in unused
 
 
 def _toml_value(value: Any) -> str:

@@ -126,3 +126,14 @@ def test_every_option_is_described_with_its_default_and_what_it_may_be():
 def test_names_that_no_configuration_file_can_hold_are_refused(key):
     with pytest.raises(UserError, match=f"{key} .*not UTF-8"):
         load(values={key: os.fsdecode(b"faces/\xff")})
+
+
+def test_a_run_of_an_older_version_is_read_whatever_the_defaults_of_other_methods_were(tmp_path):
+    file = tmp_path / "config.toml"
+    written = Config.load(environment={}).to_toml()
+    older = written.replace("\nidentity_steps = ", "\nidentity_steps = 7").replace("\nsteps = ", "\nsteps = 1")
+    file.write_text(older)
+    config = Config.load(file, environment={}, recorded=True)
+    assert config.training.steps == int(f"1{Config.load(environment={}).training.steps}")
+    with pytest.raises(UserError, match="identity_steps = 7.* does nothing where method.name = simgan"):
+        Config.load(file, environment={})

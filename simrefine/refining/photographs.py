@@ -66,7 +66,7 @@ def own_photographs(path: Path) -> Path | None:
     """The folder of photographs that the run at `path`, or around it, was trained on, while it is there."""
     for file in (path / "config.toml", path.parent / "config.toml"):
         if file.exists():
-            folder = Path(Config.load(file, environment={}).data.real)
+            folder = Path(Config.load(file, environment={}, recorded=True).data.real)
             return folder if folder.is_dir() else None
     return None
 

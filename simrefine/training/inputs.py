@@ -100,7 +100,7 @@ def resolve_size(config: Config, run: Path | None, say: Callable[[str], None]) -
     if config.data.size:
         return config
     if run and (run / "config.toml").exists():
-        size = Config.load(run / "config.toml", environment={}).data.size
+        size = Config.load(run / "config.toml", environment={}, recorded=True).data.size
         return replace(config, data=replace(config.data, size=size))
     records = _list_folders(config)["synthetic"].pictures
     sides = []

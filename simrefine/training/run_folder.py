@@ -62,7 +62,7 @@ def checkpoint_to_resume(run: Path, config: Config, say: Callable[[str], None]) 
     """
     if not (run / "config.toml").exists():
         raise UserError(f"{run} holds no run to resume: config.toml is missing", "name the folder of an earlier --run")
-    differing = config.differences(Config.load(run / "config.toml", environment={}))
+    differing = config.differences(Config.load(run / "config.toml", environment={}, recorded=True))
     fixed = {key: pair for key, pair in differing.items() if key not in CHANGEABLE_ON_RESUME}
     if fixed:
         shown = ", ".join(f"{key} = {now!r} (was {before!r})" for key, (now, before) in fixed.items())
