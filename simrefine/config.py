@@ -245,7 +245,7 @@ class GeneratorOptions:
     local: int = option(
         16, "width of a part's local generator; a single decoder is three times as wide", low=2, high=1024
     )
-    features: int = option(48, "channels that are rendered, half of them at full size", low=2, high=1024)
+    features: int = option(48, "channels that are rendered, a third of them at full size", low=3, high=1024)
     judged: int = option(256, "features of the discriminator that are matched", low=2, high=8192)
 
 
