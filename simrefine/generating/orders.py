@@ -201,12 +201,12 @@ def read_given(
 
 def _points(given: Given, place: int, parts: np.ndarray) -> dict[str, Any]:
     """The label points of a given face where they hold for a made one, and how far the parts that were drawn are from
-    them; a "label", the person, stands in for them elsewhere."""
+    them, where all are drawn; a "label", the person, stands in for them elsewhere."""
     if given.points is None:
         return {}
     error = landmark_error(parts, given.points[place])
     if error is None:
-        return {}
+        return {"landmarks_hold": False}
     holds = error <= HOLDS
     points = {"landmarks": np.round(given.points[place], 2).tolist()} if holds else {}
     return {"landmark_error": round(error, 2), "landmarks_hold": holds} | points

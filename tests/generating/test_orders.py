@@ -1,6 +1,7 @@
 """Folders of generated faces: what the three orders make, that they go on where they stopped, and what they say."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from simrefine.generating.folder import AT_ONCE, fill_folder
 from simrefine.generating.generator import Faces
 from simrefine.generating.invert import Inverter
 from simrefine.generating.landmarks import landmark_error
-from simrefine.generating.orders import recombine, sample, vary
+from simrefine.generating.orders import _points, recombine, sample, vary
 from simrefine.generating.variations import Variations, light_directions
 from simrefine.training.learn_generator import describe_phases
 from simrefine.training.train import train
@@ -276,3 +277,9 @@ def test_a_generator_that_cannot_draw_yet_is_refused(tmp_path):
 def test_a_training_says_what_is_learnt_when(steps, words):
     phases = {"generator__identity_steps": 2, "generator__reconstruction_steps": 3}
     assert describe_phases(small_config(training__steps=steps, **phases)) == words
+
+
+def test_points_do_not_hold_where_a_feature_was_not_drawn():
+    given = SimpleNamespace(points=np.random.default_rng(0).uniform(2, 14, (1, 68, 2)))
+    assert _points(given, 0, np.zeros((16, 16), np.uint8)) == {"landmarks_hold": False}
+    assert _points(SimpleNamespace(points=None), 0, np.zeros((16, 16), np.uint8)) == {}
