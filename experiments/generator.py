@@ -160,14 +160,10 @@ def measure_identity(
 
 
 def measure_recombined(generator: Generator, judges: Judges, true: tuple, parse: Callable | None) -> dict:
-    """`parse` takes faces to soft parts, see `models.parser.parser_of`."""
+    """`parse` takes faces to part labels, see `parser_at`."""
     faces, parts, angles = true
     people = np.array(faces.groups)
     identity, attributes = pairs_of(people)
-    f, z = generator.encode(only_face(faces.images, parts))
-    cosines, once = (f @ f.T), np.triu(np.ones((len(f), len(f)), bool), 1)
-    same = people[:, None] == people
-    own_auc = auc_of(cosines[same & once], cosines[~same & once])
     f, z = generator.encode(faces.images)
     made = generator(f[identity], z[attributes])
     vectors, true_vectors = judges.who(*made), judges.who(faces.images, parts)
@@ -183,9 +179,23 @@ def measure_recombined(generator: Generator, judges: Judges, true: tuple, parse:
     numbers["swap"] = float(np.abs(judges.pose(found)[:, 0] - angles[shuffled][:, 0]).mean())
     numbers |= overlaps("iou", generator(f, z).parts, parts)
     if parse:
-        seen = as_shares(parse(made.pictures), generator.size, generator.size).argmax(axis=-1)
-        numbers |= overlaps("parsed", made.parts, seen)
-    return numbers | {"own_auc": own_auc, "leak": probe(z, people), "_made": made, "_pairs": (identity, attributes)}
+        numbers |= overlaps("parsed", made.parts, parse(made.pictures))
+    numbers["own_auc"] = auc_of_people(generator.identify(only_face(faces.images, parts)), people)
+    return numbers | {"leak": probe(z, people), "_made": made, "_pairs": (identity, attributes)}
+
+
+def auc_of_people(vectors: np.ndarray, people: np.ndarray) -> float:
+    """The AUC of the cosines of all pairs of unit vectors, those of one person against those of two."""
+    cosines, same = vectors @ vectors.T, people[:, None] == people
+    once = np.triu(np.ones_like(same), 1)
+    return auc_of(cosines[same & once], cosines[~same & once])
+
+
+def parser_at(run: Path, size: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The parser that a refiner was trained with, which has met no generated face: uint8 faces to part labels of
+    size x size px, int [n, size, size]."""
+    parse = published_parser(run, read_refiner(run), "float32")
+    return lambda faces: as_shares(parse(faces), size, size).argmax(axis=-1)
 
 
 def overlaps(name: str, drawn: np.ndarray, known: np.ndarray) -> dict:
@@ -379,12 +389,9 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     judges = Judges(*train, seed, judge_steps, point_steps)
     columns, sheets = {"true faces": ceiling(judges, true) | measure_realism(true[0].images, photographs.images)}, {}
-    refine, parse = (
-        (load(refiner), published_parser(refiner, read_refiner(refiner), "float32")) if refiner else (None, None)
-    )
+    refine, parse = (load(refiner), parser_at(refiner, generator.size)) if refiner else (None, None)
     if refine:
-        seen = as_shares(parse(true[0].images), generator.size, generator.size).argmax(axis=-1)
-        columns["true faces"] |= overlaps("parsed", seen, true[1])
+        columns["true faces"] |= overlaps("parsed", parse(true[0].images), true[1])
         columns["true faces"] |= measure_realism(refine(true[0].images), photographs.images, "refined_")
     for name, path in {"generator": run, "known bad": known_bad}.items():
         if path is None:

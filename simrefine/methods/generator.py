@@ -119,7 +119,7 @@ class FaceGenerator:
         training, phases = self.config.training, Phases.of(self.config)
         for name, optimiser in self.optimisers.items():
             share = falling_share(training, step, phases.identity if name == "identity" else training.all_steps)
-            optimiser.learning_rate = max(0.0, share) * self._rates[name].learning_rate
+            optimiser.learning_rate = share * self._rates[name].learning_rate
         if step < phases.identity:
             return self._update_identity(batch, np.float32(step))
         if step == phases.identity:
@@ -261,11 +261,10 @@ class FaceGenerator:
         return judge_faces(self.discriminator, pictures, pooled(masks, coarse_side(pictures.shape[1])), training=True)
 
     def _weight(self, name: str, step):
-        options, key, since = self.config.generator_loss, WEIGHTS[name], step
-        steps = {"kl": options.kl_warm_up}.get(key, options.warm_up if key in LATER else 0)
-        if key in LATER:
-            since = step - self.config.generator.reconstruction_steps
-        return getattr(options, key) * (ops.minimum(1.0, since / steps) if steps else 1.0)
+        options, key = self.config.generator_loss, WEIGHTS[name]
+        later = (self.config.generator.reconstruction_steps, options.warm_up)
+        begin, steps = ({"kl": (0, options.kl_warm_up)} | dict.fromkeys(LATER, later)).get(key, (0, 0))
+        return getattr(options, key) * (ops.minimum(1.0, (step - begin) / steps) if steps else 1.0)
 
     def update_discriminator(self, batch: GeneratorBatch, made, masks):
         """-log D(x) - log(1 - D(x')), a domain each ([1], eq. 4), and R1, at a few of the true faces, move D only."""

@@ -29,6 +29,6 @@ def set_learning_rates(
 
 def falling_share(training: TrainingOptions, step: int, steps: int) -> float:
     """The share of its learning rate that an optimiser has at step `step` of `steps`: 1 at first, then falling to zero
-    after the last, over `training.learning_rate_decay` of all."""
+    after the last, over `training.learning_rate_decay` of all; 0 from there on."""
     falling = training.learning_rate_decay * steps
-    return min(1.0, (steps - step) / falling) if falling else 1.0
+    return min(1.0, max(0, steps - step) / falling) if falling else 1.0

@@ -58,7 +58,7 @@ class PublishedGenerator:
     Args:
         config: the sections data and generator are those it was trained with.
         step: the training step it was taken at.
-        players: the weights of each network by its name in `models.generator.build_players`, in the order of its
+        players: the weights of each network by its name in `models.generator.player_builders`, in the order of its
             variables.
         means: [people, identity], the mean identity of each person's true faces; 0 before they are known.
         names: of the people.
