@@ -72,6 +72,29 @@ def test_the_recogniser_tells_people_it_was_not_trained_on_from_each_other():
     assert (cosines.argmax(axis=1) == np.arange(8) ^ 1).all()
 
 
+def test_the_recogniser_learns_who_is_who_where_the_rooms_look_more_alike():
+    train = importlib.import_module("recogniser").train_recogniser
+    rng = np.random.default_rng(0)
+    looks, rooms = rng.integers(0, 255, (32, 3, 3, 3)), rng.integers(78, 178, (4, 8, 8, 3))
+
+    def views(people):
+        """Four of each, in as many rooms."""
+        faces = np.kron(rooms[np.arange(len(people)) % 4], np.ones((4, 4, 1)))
+        faces[:, 10:22, 10:22] = np.kron(looks[people], np.ones((4, 4, 1)))
+        return np.clip(faces + rng.normal(0, 10, faces.shape), 0, 255).astype(np.uint8)
+
+    known, others = np.repeat(np.arange(24), 4), np.repeat(np.arange(24, 32), 4)
+    faces, asked = views(known), views(others)
+
+    def told(people):
+        vectors = train(faces, people, seed=0, steps=40)(asked)
+        nearest = (vectors @ vectors.T - 2 * np.eye(len(others))).argmax(axis=1)
+        return (others[nearest] == others).mean()
+
+    assert told(known) > 0.5
+    assert told(rng.permutation(known)) < 0.3  # nobody to learn
+
+
 def test_an_overlap_is_intersection_over_union():
     overlaps = importlib.import_module("generator").overlaps
     skin, hair, room = (PARTS.index(part) for part in ("skin", "hair", "background"))
