@@ -97,20 +97,83 @@ def vary(context, folder, parts, **options):
     _fill(context, "vary", (folder,), options)
 
 
-def _fill(context, name: str, given: tuple[Path, ...], options: dict) -> None:
-    """Calls the function of that name in generating/orders.py, and says what became of it."""
-    model, out = options.pop("model"), options.pop("out")
-    for path in (*given, model, options.get("labels")):
-        if path and not os.path.lexists(path):
-            raise UserError(f"{path} is not there", "check the path")
+@generate.command()
+@click.option("--model", metavar="RUN", required=True, type=FOLDER, help="run folder of a generator")
+@click.option("--synthetic", metavar="DIR", required=True, type=FOLDER, help="rendered faces")
+@click.option("--labels", metavar="FILE", type=FOLDER, help="what is known of them [default: DIR/annotations.jsonl]")
+@click.option("--table", metavar="FILE", type=FOLDER, help="attributes from this .csv or .jsonl instead")
+@computes
+def axes(model, synthetic, labels, table):
+    """Find the axes of a generator: which attributes of labelled faces can be turned, and how well.
+
+    Every number and class in the label file is tried: angles, expressions, lights, colours. A row of --table names a
+    picture ("file") and what is known of it.
+    """
+    _check_there(model, synthetic, labels, table)
     start_backend()
-    from simrefine.generating import orders
+    from simrefine.generating.find_axes import describe_axes, find_axes
     from simrefine.generating.generator import Generator
 
+    found, folder = find_axes(Generator(model), model, synthetic, labels, table, say=lambda line: tell(line, err=True))
+    for line in describe_axes(found):
+        tell(line)
+    tell(f"they are in {folder}; to move faces along one:")
+    tell(f"simrefine generate move {synthetic} --model {model} --axis NAME=+1 --out DIR")
+
+
+@makes_faces
+@click.argument("folder", metavar="DIR|PICTURE", type=FOLDER)
+@click.option(
+    "--axis",
+    "steps_of",
+    metavar="NAME=STEP",
+    multiple=True,
+    help="an axis and a step, yaw=+10, or a sweep, yaw=-20..20:5: in degrees of yaw, pitch and roll, else in standard "
+    "deviations; repeatable",
+)
+@click.option("--lock", metavar="NAMES", multiple=True, help="axes that are to stay, or all; repeatable")
+@click.option(
+    "--recipe", metavar="FILE", type=FOLDER, help="steps, locks and parts from a TOML file, as studio saves it"
+)
+@click.option("--parts", metavar="NAMES", help="parts to be drawn anew as well, see vary")
+@click.option("--steps", type=click.IntRange(0), default=100, show_default=True, help="in which the codes are fitted")
+@click.option("--tune", type=click.IntRange(0), default=300, show_default=True, help="in which the generator is")
+@click.option("--seed", type=click.IntRange(0), help="of the parts that are drawn anew [default: 0]")
+def move(context, folder, steps_of, lock, recipe, parts, seed, **options):
+    """Move faces along the axes of a generator: a smile, a turn of the head, another light; the rest stays.
+
+    The axes come from `simrefine generate axes`. Of several sweeps every combination is made.
+    """
+    from simrefine.generating.recipes import Recipe, read_recipe
+
+    given = read_recipe(recipe) if recipe else Recipe()
+    given = given.with_more(steps_of, lock, parts, seed)
+    _fill(context, "move", (folder,), options | {"recipe": given})
+
+
+def _check_there(*paths: Path | None) -> None:
+    for path in paths:
+        if path and not os.path.lexists(path):
+            raise UserError(f"{path} is not there", "check the path")
+
+
+def _fill(context, name: str, given: tuple[Path, ...], options: dict) -> None:
+    """Calls the order of that name, and says what became of it."""
+    model, out = options.pop("model"), options.pop("out")
+    _check_there(*given, model, options.get("labels"))
+    start_backend()
+    from simrefine.generating import orders
+    from simrefine.generating.axes import read_axes
+    from simrefine.generating.generator import Generator
+    from simrefine.generating.move import move as move_order
+
     generator = Generator(model)
+    if name == "move":
+        options["axes"] = read_axes(model, generator)
+    order = move_order if name == "move" else getattr(orders, name)
     with Interruption() as interruption, progress_bar("making faces") as progress:
         options |= {"progress": progress, "stopped": lambda: interruption.signal is not None}
-        summary = getattr(orders, name)(generator, *given, out, **options)
+        summary = order(generator, *given, out, **options)
     left = f" + {summary.left} left" if summary.left else ""
     click.echo(f"{summary.written} written + {summary.skipped} skipped{left} = {summary.asked} faces")
     tell(f"{out / 'generated.jsonl'} says what each was made of; its part masks are beside, in {out}-masks")

@@ -261,7 +261,7 @@ class GeneratorLossOptions:
         0.3, "weight of the room behind a render, in the reconstruction and the masks", low=0, high=1
     )
     details: float = option(4.0, "and of its brows, eyes, lips and mouth, which are few pixels", low=0)
-    likeness: float = option(2.0, "of 1 - cosine between the identity of a made face and the one it was given", low=0)
+    likeness: float = option(0.5, "of 1 - cosine between the identity of a made face and the one it was given", low=0)
     features: float = option(
         1.0, "of the squared distance of what D looks through, of a made face, to the same of the attribute face", low=0
     )

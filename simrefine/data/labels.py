@@ -97,6 +97,28 @@ def read_labels(path: Path, folder: Path) -> Labels:
     return _collect(rows, path, folder)
 
 
+def read_facts(path: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """All that the rows of a .jsonl or a .csv say of the pictures of `folder`, by their posix paths below it, but for
+    names, points, people and clips. Found as in `read_labels`.
+
+    Raises:
+        UserError: see `read_labels`; here a row need not label anything.
+    """
+    path, folder = Path(path), Path(folder)
+    check_label_file(path)
+    if path.is_dir() or path.suffix.lower() not in (".jsonl", ".csv"):
+        raise UserError(f"{path} has no attributes: it is neither a .jsonl nor a .csv", "name a file of rows")
+    base, root = resolved(path.parent), resolved(folder)
+    rows = _jsonl_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
+    left_out = {*_NAMES, *_POINTS, *_GROUPS, *_CLIPS, "mask"}
+    return {
+        _locate(_name_of(row, where), base, root): {
+            key: value for key, value in row.items() if key not in left_out or isinstance(value, dict)
+        }
+        for row, where in rows
+    }
+
+
 def check_label_file(path: Path) -> None:
     """Checks that a label file is there and of a known format, without reading it.
 
@@ -170,20 +192,30 @@ def _locate(name: str, base: Path, root: Path) -> str:
 
 
 def _read_json_lines(path: Path) -> Iterator[_Row]:
+    for row, where in _jsonl_rows(path):
+        yield _parse_row(row, where)
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[Any, str]]:
+    """Rows, and where each is from."""
     for number, line in enumerate(_read_text(path).split("\n"), 1):  # splitlines would also split inside a string
         if line.strip():
             where = f"{path}, line {number}"
-            yield _parse_row(_parse_json(line, where), where)
+            yield _parse_json(line, where), where
 
 
 def _read_csv(path: Path) -> Iterator[_Row]:
+    for row, where in _csv_rows(path):
+        parsed = {key: _parse_json(row[key], where) for key in _POINTS if row.get(key)}
+        yield _parse_row(row | parsed, where)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Rows with None for what is empty, and where each is from."""
     reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
     try:
         for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            filled = {key: value for key, value in row.items() if value != ""}
-            parsed = {key: _parse_json(filled[key], where) for key in _POINTS if filled.get(key)}
-            yield _parse_row(dict.fromkeys(row) | filled | parsed, where)
+            yield {key: value if value != "" else None for key, value in row.items()}, f"{path}, line {reader.line_num}"
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}", "save it as comma-separated UTF-8") from error
 
@@ -275,9 +307,7 @@ def _parse_pts(text: str, path: Path) -> np.ndarray:
 
 
 def _parse_row(row: Any, where: str) -> _Row:
-    name = next((row[key] for key in _NAMES if row.get(key)), None) if isinstance(row, dict) else None
-    if not isinstance(name, str):
-        raise UserError(f'{where}: no "file" or "file_name"', "name the picture in each row")
+    name = _name_of(row, where)
     keys = [key for key in (*_POINTS, "label") if key in row]
     if not keys:
         raise UserError(f'{where}: no "landmarks", "keypoints" or "label"', "add what the picture is labelled with")
@@ -290,6 +320,13 @@ def _parse_row(row: Any, where: str) -> _Row:
     )
     points = values and _parse_points(values, 2, where)
     return _Row(where, name, points, None if label is None else str(label), group, clip)
+
+
+def _name_of(row: Any, where: str) -> str:
+    name = next((row[key] for key in _NAMES if row.get(key)), None) if isinstance(row, dict) else None
+    if not isinstance(name, str):
+        raise UserError(f'{where}: no "file" or "file_name"', "name the picture in each row")
+    return name
 
 
 def _parse_points(values: Any, columns: int, where: str) -> np.ndarray:

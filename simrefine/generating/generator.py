@@ -4,7 +4,7 @@ In and out go numpy arrays; f says who ([n, identity], unit vectors), z how ([n,
 faces), Codes what M makes of both, and Faces what G draws of those.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,12 +28,26 @@ class Codes(NamedTuple):
     shape: np.ndarray  # [n, parts, code]
     texture: np.ndarray  # [n, parts, code]
 
+    def take(self, rows: Sequence[int]) -> "Codes":
+        """Those of some faces."""
+        return Codes(*(code[rows] for code in self))
+
+    @classmethod
+    def join(cls, pieces: Sequence["Codes"]) -> "Codes":
+        """Those of all the faces of several."""
+        return cls(*map(np.concatenate, zip(*pieces, strict=True)))
+
 
 class Faces(NamedTuple):
     """What was drawn."""
 
     pictures: np.ndarray  # uint8 [n, size, size, channels]
     parts: np.ndarray  # uint8 [n, size, size]: places in `catalogue.PARTS`
+
+    @classmethod
+    def join(cls, pieces: Sequence["Faces"]) -> "Faces":
+        """All the faces of several."""
+        return cls(*map(np.concatenate, zip(*pieces, strict=True)))
 
 
 class Generator:

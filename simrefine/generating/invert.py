@@ -1,6 +1,9 @@
 """A given face as codes of the generator: optimisation of the codes, then of the generator itself, as StyleGAN is
 inverted and tuned for one face (Roich et al. 2021, arXiv 2106.05744)."""
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
 import keras
 import numpy as np
 from keras import ops
@@ -84,3 +87,35 @@ class Inverter:
             return total, {"loss": total}
 
         return backend.minimise(loss, self._moves[name], self._optimisers[name])
+
+
+class Inverted:
+    """Given faces as codes of a generator that is tuned to them, FACES at a time, each group when it is asked for.
+
+    Args:
+        faces: uint8 [n, size, size, channels].
+        steps, tune: see `Inverter.fit`.
+    """
+
+    def __init__(self, generator: Generator, faces: np.ndarray, look: str, steps: int, tune: int):
+        self._generator, self._faces, self._steps, self._tune = generator, faces, steps, tune
+        self._inverter = Inverter(generator, look)
+        self._group: int | None = None
+
+    def by_group(
+        self, places: Sequence[int], turns: int
+    ) -> Iterator[tuple[list[int], list[int], Codes, np.ndarray, np.ndarray]]:
+        """For faces to be made, `turns` of each given one after the other: some of their places, the rows of theirs in
+        the codes, f and z of a group. What is made of these must be drawn before the next group is asked for, whose
+        generator is another."""
+        for group, some in groupby(places, lambda place: place // (turns * FACES)):
+            some = list(some)
+            if group != self._group:
+                faces = self._faces[group * FACES : (group + 1) * FACES]
+                self._found = (self._inverter.fit(faces, self._steps, self._tune), *self._generator.encode(faces))
+                self._group = group
+            yield some, [place // turns - group * FACES for place in some], *self._found
+
+    def restore(self) -> None:
+        """Takes the tuning back."""
+        self._inverter.restore()

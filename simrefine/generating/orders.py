@@ -1,27 +1,20 @@
 """The three orders of `simrefine generate`: samples of people, recombinations of two faces, variations of one. Each is
 a function of its arguments: who, how and with which random numbers, all from (seed, place, purpose)."""
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simrefine.config import ANNOTATIONS
-from simrefine.data.faces import Faces as Given
-from simrefine.data.faces import read_faces
-from simrefine.data.folders import list_files, list_folder
 from simrefine.errors import UserError
 from simrefine.generating.folder import Summary, fill_folder
 from simrefine.generating.generator import Codes, Faces, Generator
-from simrefine.generating.invert import FACES, Inverter
-from simrefine.generating.landmarks import HOLDS, landmark_error
+from simrefine.generating.invert import Inverted
+from simrefine.generating.records import describe, digest, identified, label_points, read_given, who_is
 from simrefine.generating.variations import Variations, check_parts
 from simrefine.randomness import generator as random_numbers
 
-MEMORY_GIB = 4.0  # of given faces
 MOST = 100_000  # faces of an order
 
 
@@ -63,12 +56,12 @@ def sample(
     def make(places: Sequence[int]) -> tuple[Faces, list[dict]]:
         people = [whose(place) for place in places]
         z = np.concatenate([generator.new_attributes(1, random_numbers(seed, place, "looks")) for place in places])
-        said = [_said(name, seed, place, look) for (name, _), place in zip(people, places, strict=True)]
+        said = [describe(name, seed, place, look) for (name, _), place in zip(people, places, strict=True)]
         return generator(np.stack([f for _, f in people]), z, look), said
 
     order = {"made_by": "generate sample", "person": person, "new": new, "seed": seed, "look": look}
     names = [f"{place:05d}.png" for place in range(count)]
-    return fill_folder(out, _order(generator, order), names, make, **how)
+    return fill_folder(out, identified(generator, order), names, make, **how)
 
 
 def recombine(
@@ -103,14 +96,14 @@ def recombine(
         faces = generator(np.stack([f[p] for p, _ in chosen]), np.stack([z[a] for _, a in chosen]), look)
         said = []
         for (p, a), parts in zip(chosen, faces.parts, strict=True):
-            who = people.groups[p] if people.groups else people.names[p]
             sources = {"identity_from": people.names[p], "attributes_from": looks.names[a]}
-            said.append(_said(str(who), None, None, look) | sources | _points(looks, a, parts))
+            points = {} if looks.points is None else label_points(looks.points[a], parts)
+            said.append(describe(who_is(people, p), None, None, look) | sources | points)
         return faces, said
 
-    order = {"made_by": "generate recombine", "look": look, "identity": _digest(people), "attributes": _digest(looks)}
+    order = {"made_by": "generate recombine", "look": look, "identity": digest(people), "attributes": digest(looks)}
     names = [f"{p:05d}-{a:05d}.png" for p, a in pairs]
-    return fill_folder(out, _order(generator, order), names, make, **how)
+    return fill_folder(out, identified(generator, order), names, make, **how)
 
 
 def vary(
@@ -140,90 +133,28 @@ def vary(
     """
     check_parts(parts, generator)
     given = read_given(folder, generator, "given", labels, points=True)
-    variations, inverter = Variations(generator, parts), Inverter(generator, look)
-    cached: dict[int, tuple[Codes, np.ndarray, np.ndarray]] = {}
+    variations, found = Variations(generator, parts), Inverted(generator, given.images, look, steps, tune)
 
     def make(places: Sequence[int]) -> tuple[Faces, list[dict]]:
-        """Faces of one group share the tuned generator, so a batch is made group by group."""
-        pieces, said = [], []
-        for group in dict.fromkeys(place // (count * FACES) for place in places):
-            of_group = [place for place in places if place // (count * FACES) == group]
-            members = np.arange(group * FACES, min((group + 1) * FACES, len(given)))
-            if group not in cached:
-                cached.clear()
-                faces = given.images[members]
-                cached[group] = (inverter.fit(faces, steps, tune), *generator.encode(faces))
-            codes, f, z = cached[group]
-            for place in of_group:
-                face = place // count
-                row = slice(face - members[0], face - members[0] + 1)
-                numbers = random_numbers(seed, place, "variation")
-                pieces.append(variations.vary(Codes(*(code[row] for code in codes)), f[row], z[row], numbers))
-                who = given.groups[face] if given.groups else given.names[face]
-                said.append(_said(str(who), seed, place, look) | {"varied": given.names[face], "parts": list(parts)})
-        faces = generator.draw(Codes(*(np.concatenate(code) for code in zip(*pieces, strict=True))), look)
-        for place, record, drawn in zip(places, said, faces.parts, strict=True):
-            record |= _points(given, place // count, drawn)
+        drawn, said = [], []
+        for some, rows, codes, f, z in found.by_group(places, count):
+            pieces = [
+                variations.vary(codes.take([row]), f[[row]], z[[row]], random_numbers(seed, place, "variation"))
+                for place, row in zip(some, rows, strict=True)
+            ]
+            drawn.append(generator.draw(Codes.join(pieces), look))
+        faces = Faces.join(drawn)
+        for place, parts_drawn in zip(places, faces.parts, strict=True):
+            face = place // count
+            points = {} if given.points is None else label_points(given.points[face], parts_drawn)
+            of_face = {"varied": given.names[face], "parts": list(parts)}
+            said.append(describe(who_is(given, face), seed, place, look) | of_face | points)
         return faces, said
 
     order = {"made_by": "generate vary", "parts": list(parts), "count": count, "steps": steps, "tune": tune}
-    order |= {"seed": seed, "look": look, "faces": _digest(given)}
+    order |= {"seed": seed, "look": look, "faces": digest(given)}
     names = [f"{face:05d}-{turn}.png" for face in range(len(given)) for turn in range(count)]
     try:
-        return fill_folder(out, _order(generator, order), names, make, **how)
+        return fill_folder(out, identified(generator, order), names, make, **how)
     finally:
-        inverter.restore()
-
-
-def read_given(
-    place: Path, generator: Generator, what: str, labels: Path | None = None, *, points: bool = False
-) -> Given:
-    """The faces of a picture or a folder at the generator's size, with what the labels beside them say.
-
-    Args:
-        labels: a label file; None = annotations.jsonl beside them, if there is one.
-        points: whether the label points are of use.
-
-    Raises:
-        UserError: nothing is there, or no usable picture.
-    """
-    if not os.path.lexists(place):
-        raise UserError(f"{place} is not there", "check the path")
-    folder = place if place.is_dir() else place.parent
-    records = (list_folder(place, what=f"{what} folder") if place.is_dir() else list_files([place])).pictures
-    beside = folder / ANNOTATIONS
-    file = labels or (beside if beside.is_file() else None)
-    size, channels = generator.size, generator.channels
-    return read_faces(
-        folder, what, file, size=size, channels=channels, memory_gib=MEMORY_GIB, records=records, partly=True
-    )
-
-
-def _points(given: Given, place: int, parts: np.ndarray) -> dict[str, Any]:
-    """The label points of a given face where they hold for a made one, and how far the parts that were drawn are from
-    them, where all are drawn; a "label", the person, stands in for them elsewhere."""
-    if given.points is None:
-        return {}
-    error = landmark_error(parts, given.points[place])
-    if error is None:
-        return {"landmarks_hold": False}
-    holds = error <= HOLDS
-    points = {"landmarks": np.round(given.points[place], 2).tolist()} if holds else {}
-    return {"landmark_error": round(error, 2), "landmarks_hold": holds} | points
-
-
-def _said(person: str, seed: int | None, place: int | None, look: str) -> dict[str, Any]:
-    """What is known of every made face; "label" makes its line one of a label file."""
-    numbers = {} if seed is None else {"seed": seed, "place": place}
-    return {"person": person, "label": person, "look": look} | numbers
-
-
-def _order(generator: Generator, order: dict[str, Any]) -> dict[str, Any]:
-    return {"generator": generator.fingerprint, "step": generator.step} | order
-
-
-def _digest(given: Given) -> str:
-    """One for each set of faces, in their order."""
-    pixels = hashlib.sha256("\n".join(given.names).encode())
-    pixels.update(np.ascontiguousarray(given.images).tobytes())
-    return pixels.hexdigest()
+        found.restore()

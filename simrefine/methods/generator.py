@@ -238,7 +238,8 @@ class FaceGenerator:
         in the mean from that person's true faces ([1], eq. 6); and how often a face with the attributes of another
         person is nearer to the one it was to show."""
         m, views = batch.wanted.shape[0], self.config.generator.views
-        found = self.identify(made)
+        # Moved and in other light: a mark that a few of I's weights fall for does not survive that, a face does.
+        found = self.identify(augment(made, batch.draws[m:], self.config.augmentation))
         # Where a part of the face itself is another's, nobody knows whose face it is.
         known = 1.0 - ops.sum(batch.mixed, axis=-1) + sum(batch.mixed[:, part] for part in OUTSIDE)
         samples = ops.mean(ops.reshape(found[m:], (-1, views, found.shape[-1])), axis=1)

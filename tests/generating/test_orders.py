@@ -1,7 +1,7 @@
-"""Folders of generated faces: what the three orders make, that they go on where they stopped, and what they say."""
+"""Folders of generated faces: what the orders make, that they go on where they stopped, and what they say."""
 
 import json
-from types import SimpleNamespace
+import shutil
 
 import numpy as np
 import pytest
@@ -16,11 +16,15 @@ from simrefine.data.images import read_picture
 from simrefine.data.labels import read_labels
 from simrefine.data.masks import read_mask
 from simrefine.errors import EXIT_USER_ERROR, UserError
+from simrefine.generating.axes import Axes
+from simrefine.generating.find_axes import find_axes
 from simrefine.generating.folder import AT_ONCE, fill_folder
 from simrefine.generating.generator import Faces
-from simrefine.generating.invert import Inverter
+from simrefine.generating.invert import FACES, Inverter
 from simrefine.generating.landmarks import landmark_error
-from simrefine.generating.orders import _points, recombine, sample, vary
+from simrefine.generating.move import moved
+from simrefine.generating.orders import recombine, sample, vary
+from simrefine.generating.records import label_points
 from simrefine.generating.variations import Variations, light_directions
 from simrefine.training.learn_generator import describe_phases
 from simrefine.training.train import train
@@ -147,6 +151,17 @@ def test_variations_change_the_part_and_keep_the_rest_of_the_codes(generator, re
     )
     with pytest.raises(UserError, match="'nose' cannot be changed.*hair"):
         vary(generator, renders, tmp_path / "other", parts=("nose",))
+
+
+def test_each_variation_is_drawn_by_the_generator_that_is_tuned_to_its_face(generator, renders, tmp_path):
+    """Faces are tuned for FACES at a time, and a batch of AT_ONCE may hold faces of two groups."""
+    assert AT_ONCE > FACES and PEOPLE * VIEWS > FACES
+    how = {"parts": ("hair",), "count": 1, "steps": 0, "tune": 3}
+    vary(generator, renders, tmp_path / "out", **how)
+    first = (tmp_path / "out" / "00000-0.png").read_bytes()
+    (tmp_path / "out" / "00000-0.png").unlink()
+    vary(generator, renders, tmp_path / "out", **how)
+    assert (tmp_path / "out" / "00000-0.png").read_bytes() == first
 
 
 def test_inversion_comes_nearer_and_leaves_the_generator_as_it_was(generator, renders):
@@ -280,6 +295,73 @@ def test_a_training_says_what_is_learnt_when(steps, words):
 
 
 def test_points_do_not_hold_where_a_feature_was_not_drawn():
-    given = SimpleNamespace(points=np.random.default_rng(0).uniform(2, 14, (1, 68, 2)))
-    assert _points(given, 0, np.zeros((16, 16), np.uint8)) == {"landmarks_hold": False}
-    assert _points(SimpleNamespace(points=None), 0, np.zeros((16, 16), np.uint8)) == {}
+    points = np.random.default_rng(0).uniform(2, 14, (68, 2))
+    assert label_points(points, np.zeros((16, 16), np.uint8)) == {"landmarks_hold": False}
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """A folder of people whose rows say how bright their faces are, and a run with axes found in it."""
+    home = tmp_path_factory.mktemp("described")
+    renders = write_people(home / "renders", people=20)
+    lines = [json.loads(line) for line in (renders / "annotations.jsonl").read_text().splitlines()]
+    for line in lines:
+        pixels = read_picture(renders / line["file"]).pixels
+        line["view"] = {"light": float(pixels.mean()), "red": float(pixels[..., 0].mean() - pixels.mean())}
+    (renders / "annotations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return renders
+
+
+def test_axes_are_found_and_faces_moved_along_them_by_the_command_line(run, described, tmp_path, monkeypatch):
+    # Two steps of training draw no axis worth one.
+    monkeypatch.setattr("simrefine.generating.axes.LEAST_R2", -10.0)
+    monkeypatch.setattr(Axes, "usable", property(lambda axes: np.ones(len(axes.names), bool)))
+
+    def call(*words):
+        done = CliRunner().invoke(main, ["generate", *map(str, words)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    model = tmp_path / "run"
+    shutil.copytree(run / "generator", model / "generator")
+    said = call("axes", "--model", model, "--synthetic", described)
+    assert "light" in said and "simrefine generate move" in said and (model / "axes" / "axes.json").is_file()
+    some, short = described / "000.png", ("--steps", 1, "--tune", 1)
+    (tmp_path / "r.toml").write_text('lock = ["red"]\nparts = ["hair"]\nseed = 2\n[axes]\nlight = "-1..1:1"\n')
+    call("move", some, "--model", model, "--recipe", tmp_path / "r.toml", "--out", tmp_path / "out", *short)
+    rows = records(tmp_path / "out")
+    assert [row["axes"] for row in rows] == [{"light": f"{step} sd"} for step in ("-1", "+0", "+1")]
+    assert rows[0]["moved"] == "000.png" and rows[0]["parts"] == ["hair"]
+    assert set(rows[0]["attributes"]) == {"light", "red"}
+    flags = ("--axis", "light=-1..1:1", "--lock", "red", "--parts", "hair", "--seed", 2)
+    call("move", some, "--model", model, *flags, "--out", tmp_path / "same", *short)
+    for row in rows:
+        assert (tmp_path / "same" / row["file"]).read_bytes() == (tmp_path / "out" / row["file"]).read_bytes()
+    assert len({(tmp_path / "out" / row["file"]).read_bytes() for row in rows}) == 3
+
+
+def test_a_step_of_nothing_leaves_an_encoded_face_as_it_is_drawn(generator, renders, tmp_path, monkeypatch):
+    pictures = np.stack([read_picture(renders / "000.png").pixels])
+    f, z = generator.encode(pictures)
+    offset = np.zeros((1, f.shape[1] + z.shape[1]))
+    codes = generator.codes(f, z)
+    for code, same in zip(codes, moved(generator, codes, f, z, offset), strict=True):
+        np.testing.assert_allclose(same, code, atol=1e-5)
+    offset[:, -1] = 1.0
+    assert np.abs(moved(generator, codes, f, z, offset).base - codes.base).max() > 1e-4
+
+
+def test_axes_need_people_and_say_so(generator, run, described, tmp_path):
+    with pytest.raises(UserError, match="at least 50|known of enough faces"):
+        find_axes(generator, tmp_path, run.parent / "renders", table=_table(tmp_path, 24))
+    for line in (lines := [json.loads(line) for line in (described / "annotations.jsonl").read_text().splitlines()]):
+        del line["identity"]
+    (tmp_path / "nobody.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match="does not say who"):
+        find_axes(generator, tmp_path, described, tmp_path / "nobody.jsonl")
+
+
+def _table(folder, count):
+    rows = "".join(f"{place:03d}.png,{place % 7}\n" for place in range(count))
+    (folder / "t.csv").write_text(f"file,age\n{rows}")
+    return folder / "t.csv"
