@@ -151,6 +151,22 @@ def move(context, folder, steps_of, lock, recipe, parts, seed, **options):
     _fill(context, "move", (folder,), options | {"recipe": given})
 
 
+@generate.command()
+@click.option("--model", metavar="RUN", required=True, type=FOLDER, help="run folder of a generator with axes")
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, show_default=True, help="of the page")
+@computes
+def studio(model, port):
+    """Open a page with sliders for the axes, on this machine alone."""
+    _check_there(model)
+    start_backend()
+    from simrefine.generating.axes import read_axes
+    from simrefine.generating.generator import Generator
+    from simrefine.studio import Studio, serve
+
+    generator = Generator(model, batch=1)  # a face at a time, at once
+    serve(Studio(generator, read_axes(model, generator), model), f"simrefine studio: {model.name}", port, tell)
+
+
 def _check_there(*paths: Path | None) -> None:
     for path in paths:
         if path and not os.path.lexists(path):

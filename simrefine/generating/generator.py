@@ -18,7 +18,7 @@ from simrefine.methods.state import build_from
 from simrefine.models.generator import DOMAINS, player_builders
 from simrefine.training.published import read_generator
 
-BATCH = 16  # faces that go through a network at a time
+BATCH = 16  # faces that go through a network at a time, where nothing else is said
 
 
 class Codes(NamedTuple):
@@ -55,6 +55,8 @@ class Generator:
 
     Args:
         path: the run folder of a generator, or its folder generator/.
+        batch: faces that go through a network at a time, fewer of them filled up; the last bits of what is made may
+            depend on it.
 
     Raises:
         UserError: there is none, it is damaged, or it has not learnt to draw yet.
@@ -67,12 +69,12 @@ class Generator:
         players: the networks, by name.
     """
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, batch: int = BATCH):
         published = read_generator(Path(path))
         options, data = published.config.generator, published.config.data
         self.size, self.channels = data.size, data.channels
         self.fingerprint, self.step, self.has_parts = published.fingerprint, published.step, options.parts
-        self.attributes = options.attributes
+        self.attributes, self._batch = options.attributes, batch
         self._of_name = {name: mean for name, mean in zip(published.names, published.means, strict=True) if mean.any()}
         self.names = tuple(self._of_name)
         if not self.names:
@@ -106,16 +108,16 @@ class Generator:
                 f"{list(pictures.shape)}",
                 "bring the pictures to that size",
             )
-        return tuple(in_chunks(self._encode, to_signed(pictures)))
+        return tuple(in_chunks(self._batch, self._encode, to_signed(pictures)))
 
     def codes(self, identities: np.ndarray, attributes: np.ndarray) -> Codes:
         """What M makes of f and z."""
-        return Codes(*in_chunks(self._map, identities.astype(np.float32), attributes.astype(np.float32)))
+        return Codes(*in_chunks(self._batch, self._map, identities.astype(np.float32), attributes.astype(np.float32)))
 
     def draw(self, codes: Codes, domain: str = "render") -> Faces:
         """Faces in the look of a "render" or of a "photograph"."""
         chosen = np.tile(np.eye(len(DOMAINS), dtype=np.float32)[DOMAINS.index(domain)], (len(codes.base), 1))
-        pictures, parts = in_chunks(self._draw, *codes, chosen)
+        pictures, parts = in_chunks(self._batch, self._draw, *codes, chosen)
         return Faces(to_uint8(pictures), parts.astype(np.uint8))
 
     def __call__(self, identities: np.ndarray, attributes: np.ndarray, domain: str = "render") -> Faces:
@@ -154,13 +156,13 @@ class Generator:
         return pictures, ops.argmax(logits, axis=-1)
 
 
-def in_chunks(function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
-    """`function` of arrays that share their first axis, BATCH of it at a time, the last one filled up so that nothing
+def in_chunks(batch: int, function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
+    """`function` of arrays that share their first axis, `batch` of it at a time, the last one filled up so that nothing
     is compiled anew; a result a result of the function."""
     n, results = len(arrays[0]), []
-    for start in range(0, n, BATCH):
-        parts = [array[start : start + BATCH] for array in arrays]
-        filled = [np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)]) for part in parts]
+    for start in range(0, n, batch):
+        parts = [array[start : start + batch] for array in arrays]
+        filled = [np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)]) for part in parts]
         results.append([np.asarray(ops.convert_to_numpy(result))[: len(parts[0])] for result in function(*filled)])
     return [np.concatenate(pieces) for pieces in zip(*results, strict=True)]
 

@@ -3,11 +3,11 @@
 import base64
 import hashlib
 import re
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browsing import chromium
 from tiny import draw_face
 
 from simrefine.data.images import decode_picture
@@ -364,27 +364,11 @@ def test_a_chart_holds_the_metrics_it_is_declared_with_and_undeclared_ones_are_l
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Headless Chromium with the whole report open; the tests share it, as starting it takes seconds."""
-    pytest.importorskip("selenium", reason="selenium is missing: pip install selenium")
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (program and driver):
-        pytest.skip("Chromium is missing: apt-get install chromium chromium-driver")
     folder = tmp_path_factory.mktemp("browser")
     write_page(folder / "report.html", RESULT | {"config": "x" * 500}, gallery(5, name="{} " + EVIL + "x" * 80))
-    options = ChromeOptions()
-    options.binary_location = program
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
-        options.add_argument(f"--{flag}")
-    for flag in ("disable-background-networking", "disable-component-update", f"user-data-dir={folder / 'profile'}"):
-        options.add_argument(f"--{flag}")
-    chrome = Chrome(options=options, service=ChromeService(driver))
-    try:
+    with chromium(folder) as chrome:
         chrome.get((folder / "report.html").as_uri())
         yield chrome
-    finally:
-        chrome.quit()
 
 
 def clips(browser):
