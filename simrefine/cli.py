@@ -31,6 +31,20 @@ __all__ = ["Command", "Group", "main", "progress_bar", "start_backend", "tell", 
 SHOWN_REJECTS = 3
 
 
+class Shard(click.ParamType):
+    """A part and how many there are, "2/8"."""
+
+    name = "shard"
+
+    def convert(self, value, parameter, context) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        part, slash, parts = value.partition("/")
+        if not (slash and part.isdecimal() and parts.isdecimal()):
+            self.fail(f"{value!r} is no shard: write 2/8 for the second of eight", parameter, context)
+        return int(part), int(parts)
+
+
 @click.group(cls=Group, context_settings=HELP)
 @click.version_option(__version__)
 def main():
@@ -122,6 +136,14 @@ def show_config(toml):
     type=click.FloatRange(0, min_open=True),
     help="memory that the program may take, GiB; larger pictures are refined piece by piece [default: half of what the "
     "machine or its container has]",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    type=Shard(),
+    default="1/1",
+    show_default=True,
+    help="the I-th of N parts: N processes, on one machine or on several, do the whole",
 )
 @click.option(
     "--precision",

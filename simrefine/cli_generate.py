@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from simrefine.command import HELP, computes, progress_bar, setting, start_backend, tell, train_from_flags
-from simrefine.errors import UserError
+from simrefine.errors import EXIT_INCOMPLETE, UserError
 from simrefine.interruption import Interruption
 
 FOLDER = click.Path(path_type=Path)
@@ -165,6 +165,27 @@ def studio(model, port):
 
     generator = Generator(model, batch=1)  # a face at a time, at once
     serve(Studio(generator, read_axes(model, generator), model), f"simrefine studio: {model.name}", port, tell)
+
+
+@generate.command()
+@click.option("--out", metavar="DIR", default="people", show_default=True, type=FOLDER, help="a new folder")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="other faces and training")
+@computes
+@click.pass_context
+def demo(context, out, seed):
+    """Show it on made-up heads, offline and in minutes: draw people, train, recombine strangers.
+
+    The heads are drawn by simrefine itself, so each recombined face can be held against the truth.
+    """
+    start_backend()
+    from simrefine.generator_demo import SHEET, run_demo
+
+    outcome = run_demo(out, seed=seed, progress=lambda message: tell(message, err=True))
+    click.echo(outcome.describe())
+    tell(f"look at {out / SHEET}: first row and column are given; below each row of made faces is the truth")
+    tell(f"simrefine generate sample --model {out / 'run'} --new --count 8 --out {out / 'new'}")
+    if outcome.missed:
+        context.exit(EXIT_INCOMPLETE)
 
 
 def _check_there(*paths: Path | None) -> None:

@@ -26,7 +26,7 @@ FLOW = [
     ),
     *("config", "data", "drawing"),
     *("backend", "models", "measures", "methods", "training", "refining", "generating", "evaluation"),
-    *("devices", "demo", "studio", "command", "cli_generate", "cli", "__main__"),
+    *("devices", "demo", "generator_demo", "studio", "command", "cli_generate", "cli", "__main__"),
 ]
 LONGEST = 60  # lines of a function, its docstring included: what fits on a screen
 LONGER = {  # and why

@@ -120,6 +120,20 @@ def test_draws_are_the_folders_that_as_many_seeds_give_one_by_one(trained, tmp_p
     assert sorted(place.name for place in (tmp_path / "all").iterdir()) == ["seed-3", "seed-4"]
 
 
+def test_shards_do_together_what_one_run_does(trained, tmp_path):
+    folder, renders, _ = trained
+    arguments = ("refine", renders / "a", "--model", folder)
+    assert run(*arguments, "--out", tmp_path / "whole").exit_code == EXIT_OK
+    for part in (2, 1):
+        assert run(*arguments, "--shard", f"{part}/2", "--out", tmp_path / "parts").exit_code == EXIT_OK
+    for path in (tmp_path / "whole").glob("*.png"):
+        one, other = (read_picture(tmp_path / name / path.name).pixels for name in ("whole", "parts"))
+        np.testing.assert_array_equal(one, other)
+    for wrong in ("2", "0/2", "3/2", "a/b"):
+        refused = run(*arguments, "--shard", wrong, "--out", tmp_path / "none")
+        assert refused.exit_code == EXIT_USER_ERROR and "shard" in refused.output, wrong
+
+
 def test_pictures_are_refined_by_name_and_one_that_cannot_be_is_explained(trained, tmp_path):
     folder, renders, _ = trained
     deep = tmp_path / "deep.png"

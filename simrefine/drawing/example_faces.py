@@ -30,7 +30,10 @@ _PILES = {
     "renders": ({RENDER: "renders"}, "renders-masks"),
     "photos": ({PHOTO: "photos"}, "photos-masks"),
     "held-out": ({RENDER: "held-out/renders", PHOTO: "held-out/photos"}, "held-out/renders-masks"),
+    "people": ({RENDER: "people"}, "people-masks"),
+    "strangers": ({RENDER: "strangers"}, "strangers-masks"),
 }
+VIEWS = 4  # of a person, in these two
 
 
 @dataclass(frozen=True)
@@ -76,19 +79,38 @@ def write_demo(
     Raises:
         UserError: `folder` holds something, or see `publishing_folder`.
     """
-    folder = Path(folder)
+    _write_piles(Path(folder), {"renders": renders, "photos": photos, "held-out": held_out}, size, seed)
+
+
+def write_people(folder: Path, size: int, people: int, strangers: int, seed: int = 0) -> None:
+    """Writes VIEWS renders of each of so many people, and of so many others: `folder` is complete or absent.
+
+        people/*.png, annotations.jsonl              people-masks/*.png
+        strangers/*.png, annotations.jsonl           strangers-masks/*.png
+
+    Raises:
+        UserError: see `write_demo`.
+    """
+    _write_piles(Path(folder), {"people": VIEWS * people, "strangers": VIEWS * strangers}, size, seed)
+
+
+def _write_piles(folder: Path, counts: dict[str, int], size: int, seed: int) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} exists already", "name a new folder for the example faces, or remove it")
-    counts = {"renders": renders, "photos": photos, "held-out": held_out}
     with publishing_folder(folder) as draft:
         for pile, count in counts.items():
             _write_pile(draft, pile, count, size, seed)
 
 
-def draw_face(seed: int, pile: str, number: int, size: int) -> Face:
-    """Draws face `number` of a pile ("renders", "photos" or "held-out") in the pile's looks."""
+def draw_face(seed: int, pile: str, number: int, size: int, of: int | None = None) -> Face:
+    """Draws face `number` of a pile in the pile's looks; `of` = with the person of that face in place of its own, seen
+    as this one is."""
     rng = generator(seed, number, f"demo {pile}")
-    person, view = draw_person(rng), draw_view(rng)
+    own, view = draw_person(rng), draw_view(rng)
+    of_people = pile in ("people", "strangers")
+    shown = (number if of is None else of) // (VIEWS if of_people else 1)
+    purpose = f"demo {pile} person" if of_people else f"demo {pile}"
+    person = draw_person(generator(seed, shown, purpose)) if of_people or of is not None else own
     seen = expose(person, view, size)
     paint = paint_flat(seen, person, view)
     sampling = generator(seed, number, f"demo {pile} sampling")
@@ -97,7 +119,7 @@ def draw_face(seed: int, pile: str, number: int, size: int) -> Face:
         PHOTO: lambda: photo_look(seen, paint, person, view, rng),
     }
     looks, _ = _PILES[pile]
-    facts = {"identity": f"{pile}-{number:05d}", "seed": seed} | _describe(person, view)
+    facts = {"identity": f"{pile}-{shown:05d}", "seed": seed} | _describe(person, view)
     pictures = {look: draw[look]() for look in looks}
     return Face(pictures, part_mask(seen, paint), seen.landmarks, int(rng.integers(*_JPEG_QUALITY)), facts)
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simrefine.data.folders import REJECTS, Record, Reject, write_rejects
+from simrefine.data.folders import Record, Reject, write_rejects
 from simrefine.data.images import to_channels
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
@@ -35,7 +35,15 @@ from simrefine.refining.pictures import (
     say_size,
     write_refined,
 )
-from simrefine.refining.places import Job, check_places, claim, is_done, list_work, remove_all_leftovers
+from simrefine.refining.places import (
+    Job,
+    check_places,
+    claim,
+    is_done,
+    list_work,
+    rejects_name,
+    remove_all_leftovers,
+)
 from simrefine.threads import run_ahead, thread_pool
 
 HELD_BYTES = 9  # a pixel of a picture on its way: raw and refined, and its file, which may be as large
@@ -101,6 +109,7 @@ def refine_folder(
     batch_size: int = 32,
     threads: int = 4,
     memory_gib: float | None = None,
+    shard: tuple[int, int] = (1, 1),
     progress: Callable[[int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
@@ -123,6 +132,8 @@ def refine_folder(
         threads: for reading and writing.
         memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
             until last and refined one by one. None = half of what the machine or its container has.
+        shard: (i, n) = the i-th of n parts, from 1 on. n processes, one each, together do the whole, on whatever
+            machines see both folders; see `places.Work.shard`. All that is counted is of this part.
         progress: called as `progress(done, found)` from the calling thread.
         stopped: asked before each file and batch; where it says so, no further one is begun.
 
@@ -134,7 +145,12 @@ def refine_folder(
     if not 0 <= strength <= 1:
         raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
     check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy)
+    if not 1 <= shard[0] <= shard[1]:
+        raise UserError(f"shard {shard[0]}/{shard[1]} is none", "shards go from 1/n to n/n")
+    if overwrite and shard[1] > 1:
+        # The first shard to begin would pass what the others have not yet replaced off as new.
+        raise UserError("--overwrite and --shard are both given", "name a new folder with --out, or remove the old one")
+    work = list_work(inputs, out, exclude, copy).shard(*shard)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]
@@ -147,7 +163,7 @@ def refine_folder(
         tally.report()
         for written in _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib, until_stopped):
             tally.count(*written)
-    return _summarise(tally, carried, work.linked, out, started)
+    return _summarise(tally, carried, work.linked, out / rejects_name(*shard), started)
 
 
 def _carry_over(task: tuple[Record, Path]) -> bool | Reject:
@@ -247,13 +263,13 @@ class _Tally:
 
 
 def _summarise(
-    tally: _Tally, carried: list[bool | Reject], linked: Sequence[Record], out: Path, started: float
+    tally: _Tally, carried: list[bool | Reject], linked: Sequence[Record], rejects_csv: Path, started: float
 ) -> Summary:
     """Writes the list of rejects, and counts."""
     label_rejects = [outcome for outcome in carried if isinstance(outcome, Reject)]
     links = [Reject(str(record.relative), LINKED) for record in linked]
     rejects = sorted(tally.rejects + label_rejects + links, key=lambda reject: os.fsencode(reject.relative))
-    write_rejects(out / REJECTS, rejects)
+    write_rejects(rejects_csv, rejects)
     return Summary(
         found=tally.found,
         written=len(tally.changes),
@@ -265,7 +281,7 @@ def _summarise(
         seconds=time.monotonic() - started,
         mean_change=float(np.mean(tally.changes)) if tally.changes else 0.0,
         sizes=tally.sizes,
-        rejects_csv=out / REJECTS,
+        rejects_csv=rejects_csv,
         rejects=rejects,
         linked=len(linked),
     )

@@ -7,6 +7,8 @@ refiners are never mixed, and says to people which model, step, seed and style t
 
 import json
 import os
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +35,7 @@ from simrefine.reading import Unreadable, parse_json, read_regular
 
 MAX_MANIFEST_BYTES = 2**20
 LEADS_OUT = "a link that leads out of the folder, not followed: put a copy in its place"
+OF_REJECTS = re.compile(rf"{REJECTS.removesuffix('.csv')}(-\d+-of-\d+)?\.csv")
 COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures side by side
 # Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
 # whose values a message names.
@@ -59,6 +62,28 @@ class Work:
     labels: list[tuple[Record, Path]]
     refused: list[Reject]
     linked: tuple[Record, ...]
+
+    def shard(self, part: int, parts: int) -> "Work":
+        """One of `parts` parts, from 1 on, that together are the whole, each picture in one of them.
+
+        A name decides, without its ending and the folders above, so that a picture that comes or goes moves no other,
+        and a mask goes with its picture. What belongs to no picture, such as a label file, is in every part.
+        """
+        jobs = [job for job in self.jobs if _part_of(job.record, parts) == part]
+        stems = {job.record.relative.stem for job in self.jobs}
+        labels = [
+            label for label in self.labels if label[0].relative.stem not in stems or _part_of(label[0], parts) == part
+        ]
+        return Work(jobs, labels, self.refused, self.linked)
+
+
+def _part_of(record: Record, parts: int) -> int:
+    return zlib.crc32(os.fsencode(record.relative.stem)) % parts + 1
+
+
+def rejects_name(part: int, parts: int) -> str:
+    """What the list of rejects is called: each shard has its own."""
+    return REJECTS if parts == 1 else f"{REJECTS.removesuffix('.csv')}-{part}-of-{parts}.csv"
 
 
 def check_places(inputs: Sequence[Path], out: Path) -> None:
@@ -152,7 +177,8 @@ def _sort_files(
                 raise UserError(
                     f"{record.path}: {COMPARE} is where side-by-side pictures go", f"rename it, or --exclude {COMPARE}"
                 )
-            if str(record.relative) in (MANIFEST, REJECTS):  # of an earlier refinement, not labels
+            if str(record.relative) == MANIFEST or OF_REJECTS.fullmatch(str(record.relative)):
+                # Of an earlier refinement, not labels.
                 continue
             (labels if matches(record.relative, copy) else kind).append(record)
     return pictures, labels

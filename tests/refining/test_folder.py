@@ -790,3 +790,66 @@ def test_a_tall_picture_is_blended_and_compared_band_by_band_as_it_is_all_at_onc
     for channels, whole in zip((1, 3), wanted, strict=True):
         np.testing.assert_array_equal(pictures_module.blend(raw, refined[..., :channels], 0.3), whole)
     assert pictures_module.mean_change(raw, refined) == change
+
+
+def sharded(renders, out, part, parts, **options):
+    return refine_folder(Brighter(), renders, out, copy=["*-masks"], shard=(part, parts), **options)
+
+
+def with_masks(folder, count=12):
+    for place in range(count):
+        put(folder / "faces" / f"{place}.png", picture(seed=place))
+        put(folder / "faces-masks" / f"{place}.png", picture(seed=99 + place))
+    (folder / "labels.csv").write_text("file,label\n")
+    return folder
+
+
+def test_shards_together_do_exactly_the_whole_each_picture_once(tmp_path):
+    folder = with_masks(tmp_path / "in")
+    refine_folder(Brighter(), folder, tmp_path / "whole", copy=["*-masks"])
+    written = []
+    for part in (3, 1, 2):
+        summary = sharded(folder, tmp_path / "parts", part, 3)
+        accounts_balance(summary)
+        written.append(summary.written)
+        # A mask is there with its picture, and no other is.
+        faces, masks = (
+            {path.name for path in (tmp_path / "parts" / name).iterdir()} for name in ("faces", "faces-masks")
+        )
+        assert faces == masks and len(faces) == sum(written)
+        assert (tmp_path / "parts" / "labels.csv").exists()
+    assert sum(written) == 12 and min(written) > 0
+    whole, parts = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.[pj]*")}
+        for name in ("whole", "parts")
+    )
+    assert whole == parts
+    assert {path.name for path in (tmp_path / "parts").glob("rejects*")} == {f"rejects-{i}-of-3.csv" for i in (1, 2, 3)}
+
+
+def test_a_picture_that_is_added_moves_no_other_to_another_shard(tmp_path):
+    folder = with_masks(tmp_path / "in")
+    sharded(folder, tmp_path / "out", 1, 2)
+    put(folder / "faces" / "00.png")
+    for part in (1, 2):
+        sharded(folder, tmp_path / "out", part, 2)
+    assert len([*(tmp_path / "out" / "faces").iterdir()]) == 13
+
+
+def test_shards_that_are_none_are_refused(renders, tmp_path):
+    for part, parts in ((0, 2), (3, 2), (1, 0)):
+        with pytest.raises(UserError, match=f"shard {part}/{parts} is none"):
+            sharded(renders, tmp_path / "out", part, parts)
+    with pytest.raises(UserError, match="--overwrite and --shard"):
+        sharded(renders, tmp_path / "out", 1, 2, overwrite=True)
+    folder = with_masks(tmp_path / "few", 1)  # more shards than pictures: some have nothing to do, and say so
+    assert sum(sharded(folder, tmp_path / "out", part, 3).written for part in (1, 2, 3)) == 1
+
+
+def test_what_shards_leave_of_rejects_is_no_label(tmp_path):
+    folder = with_masks(tmp_path / "in")
+    (folder / "faces" / "bad.png").write_bytes(b"no picture")
+    for part in (1, 2):
+        sharded(folder, tmp_path / "out", part, 2)
+    refine_folder(Brighter(fingerprint="e" * 64), tmp_path / "out", tmp_path / "again", copy=["*-masks"])
+    assert [path.name for path in (tmp_path / "again").glob("rejects*")] == [REJECTS]
