@@ -143,7 +143,7 @@ def shuffled(attributes: Attributes, people: list) -> Attributes:
     return replace(attributes, values=attributes.values[[first[name] for name in people]])
 
 
-@click.command()
+@click.command(help=__doc__.partition("\n")[0])
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--train", "train_folder", required=True, type=click.Path(path_type=Path))
 @click.option("--renders", required=True, type=click.Path(path_type=Path))

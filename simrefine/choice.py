@@ -18,7 +18,8 @@ def choose(backend: str = "auto", device: str = "auto", environment: MutableMapp
 
     Args:
         backend: a name of BACKENDS; auto = what KERAS_BACKEND names, else `best_backend`.
-        device: cpu, gpu, gpu:0, gpu:1, ...; auto = the first GPU that the backend can use, else the CPU.
+        device: cpu, gpu, gpu:0, gpu:1, ...; auto = the first GPU that the backend can use, else the CPU; all = all GPUs
+            together, see `devices.share_among_all`.
 
     Raises:
         UserError: there is no such backend or device, or the backend is not installed.
@@ -50,8 +51,8 @@ def best_backend(environment: MutableMapping[str, str] = os.environ) -> tuple[st
 
 def _choose_device(device: str, environment: MutableMapping[str, str]) -> None:
     kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "gpu") or (colon and not (kind == "gpu" and number.isdecimal())):
-        raise UserError(f"the device {device!r} is unknown", "choose auto, cpu, gpu, or one of several as gpu:0")
+    if kind not in ("auto", "all", "cpu", "gpu") or (colon and not (kind == "gpu" and number.isdecimal())):
+        raise UserError(f"the device {device!r} is unknown", "choose auto, cpu, gpu, one of several as gpu:0, or all")
     if kind == "cpu":
         environment |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     elif colon:

@@ -96,9 +96,9 @@ def computes(command):
         ),
         click.option(
             "--device",
-            metavar="auto|cpu|gpu|gpu:N",
+            metavar="auto|cpu|gpu|gpu:N|all",
             default="auto",
-            help="where it computes [default: the first GPU, else the CPU]",
+            help="where it computes; all = a training on all GPUs, with JAX [default: the first GPU, else the CPU]",
             **FOR_THE_BACKEND,
         ),
     )
@@ -124,7 +124,11 @@ def start_backend(backend: str | None = None) -> str:
         return "Keras had it already"
     why = choose(backend, device)
     _import_backend()
-    if device != "auto":
+    if device == "all":
+        from simrefine.devices import share_among_all
+
+        share_among_all()
+    elif device != "auto":
         from simrefine.devices import check_device
 
         check_device(device)

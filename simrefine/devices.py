@@ -19,6 +19,18 @@ def check_device(device: str) -> None:
         )
 
 
+def share_among_all() -> int:
+    """Lets all GPUs of this machine share each step of a training; returns how many there are.
+
+    Raises:
+        UserError: the backend is TensorFlow. Its strategy gives each device a loss of its own part of a batch: history
+            buffers, means over a batch and contrasts between its people would mean something else.
+    """
+    if backend.name != "jax":
+        raise UserError("--device all needs JAX", "add --backend jax: pip install -c constraints.txt '.[jax-cuda]'")
+    return backend.use_all_devices()
+
+
 def describe_devices(why_backend: str) -> list[str]:
     """What is seen, what the settings come to, and why.
 

@@ -25,7 +25,7 @@ from simrefine.training.montage import sheet
 from simrefine.training.train import train
 
 SKIN_IOU = 0.7  # what the demo must reach: of the drawn skin with the true face's
-SHEET, SHOWN, ENLARGED = "faces.png", 6, 3  # people and attributes on it, and how many times as large
+SHEET, SHOWN, ENLARGED = "faces.png", 4, 3  # people and attributes on it, and how many times as large
 FACE = [PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth")]
 # The demo's own options: as much as two cores do in a few minutes.
 OPTIONS = (

@@ -1,9 +1,9 @@
 """A script for test_parity.py: the first steps of a method on one backend, from a state in a file.
 
-    KERAS_BACKEND=jax python tests/parity.py simgan FOLDER
+    KERAS_BACKEND=jax python tests/parity.py simgan FOLDER [all]
 
 FOLDER/start.npz is the state to begin with; where it is missing, it is written. FOLDER/BACKEND.npz gets the numbers of
-every step.
+every step, FOLDER/BACKEND-all.npz where all devices share each step.
 """
 
 import sys
@@ -37,7 +37,11 @@ def build(name: str):
     return METHODS[name](config, Inputs(*map(ArrayPile, piles), None, dresser), "float32")
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, devices: str = "") -> None:
+    if devices:
+        import jax
+
+        print(f"{backend.use_all_devices()} devices")
     method, start = build(name), folder / "start.npz"
     if start.exists():
         with np.load(start) as arrays:
@@ -46,10 +50,14 @@ def main(name: str, folder: Path) -> None:
         np.savez(start, **method.state())
     numbers: dict[str, list[float]] = {}
     for step in range(STEPS):
-        for key, value in method.step(method.batch(step), step).items():
+        batch = backend.to_device(method.batch(step))
+        if devices and not step:
+            largest = max(jax.tree.leaves(batch), key=np.size)
+            print(f"parts of {largest.shape}: {[part.data.shape for part in largest.addressable_shards]}")
+        for key, value in method.step(batch, step).items():
             numbers.setdefault(key, []).append(float(value))
-    np.savez(folder / f"{backend.name}.npz", **numbers)
+    np.savez(folder / f"{backend.name}{'-all' * bool(devices)}.npz", **numbers)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

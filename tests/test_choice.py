@@ -4,6 +4,7 @@ import pytest
 
 from simrefine import choice, devices
 from simrefine.errors import UserError
+from simrefine.training import room
 
 
 @pytest.fixture
@@ -83,3 +84,21 @@ def test_devices_says_what_is_seen_and_what_is_chosen_and_why(monkeypatch):
     said = "\n".join(devices.describe_devices("because"))
     for part in ("because", "GPU: one", "bfloat16", "16.0 GiB", "32: the default; about "):
         assert part in said
+
+
+def test_all_devices_share_the_work_on_jax_alone(machine, monkeypatch):
+    machine("tensorflow", "jax")
+    assert "CUDA_VISIBLE_DEVICES" not in chosen(device="all")
+    monkeypatch.setattr(devices.backend, "name", "tensorflow")
+    with pytest.raises(UserError, match="--device all needs JAX"):
+        devices.share_among_all()
+    monkeypatch.setattr(devices.backend, "name", "jax")
+    monkeypatch.setattr(devices.backend, "use_all_devices", lambda: 3)
+    assert devices.share_among_all() == 3
+
+
+def test_a_batch_that_devices_cannot_share_is_refused_with_one_that_they_can(monkeypatch):
+    monkeypatch.setattr(room.backend, "device_count", lambda: 3)
+    room.check_batch(33)
+    with pytest.raises(UserError, match="a batch of 32 cannot be shared by 3 devices.*--batch-size 33"):
+        room.check_batch(32)

@@ -21,9 +21,9 @@ WITHIN = 1e-4  # of the numbers of a step; of a total that sums weighted losses,
 pytestmark = pytest.mark.skipif(not find_spec("jax"), reason="JAX is not installed")
 
 
-def run_python(backend: str, *arguments) -> str:
+def run_python(backend: str, *arguments, **variables: str) -> str:
     path = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | QUICK | {"KERAS_BACKEND": backend, "PYTHONPATH": path}
+    environment = os.environ | QUICK | {"KERAS_BACKEND": backend, "PYTHONPATH": path} | variables
     done = subprocess.run(
         [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=TESTS.parent
     )
@@ -42,6 +42,18 @@ def test_from_equal_weights_both_backends_log_the_same_losses(method, tmp_path):
     for name in losses:
         assert len(theirs[name]) == 20
         np.testing.assert_allclose(ours[name], theirs[name], atol=WITHIN, rtol=WITHIN, err_msg=name)
+
+
+def test_devices_that_share_each_step_log_the_losses_of_one(tmp_path):
+    """Two devices that JAX makes of this CPU; the batch is the same one, of which each has a half."""
+    several = f"{QUICK['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    run_python("jax", TESTS / "parity.py", "simgan", tmp_path)
+    said = run_python("jax", TESTS / "parity.py", "simgan", tmp_path, "all", XLA_FLAGS=several)
+    assert "2 devices" in said and "parts of (4, 32, 32, 3): [(2, 32, 32, 3), (2, 32, 32, 3)]" in said
+    one, both = (np.load(tmp_path / f"{name}.npz") for name in ("jax", "jax-all"))
+    assert set(one) == set(both) and len(one) > 8
+    for name in one:
+        np.testing.assert_allclose(both[name], one[name], atol=WITHIN, rtol=WITHIN, err_msg=name)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ else:
 compile_inference = _module.compile_inference
 compile_step = _module.compile_step
 describe_device = _module.describe_device
+device_count = _module.device_count
 gpu_bytes = _module.gpu_bytes
 has_gpu = _module.has_gpu
 has_native_bfloat16 = _module.has_native_bfloat16
@@ -34,6 +35,7 @@ minimise = _module.minimise
 read_rows = _module.read_rows
 resolve_precision = _module.resolve_precision
 to_device = _module.to_device
+use_all_devices = _module.use_all_devices
 use_device = _module.use_device
 write_rows = _module.write_rows
 
@@ -41,6 +43,7 @@ __all__ = [
     "compile_inference",
     "compile_step",
     "describe_device",
+    "device_count",
     "gpu_bytes",
     "has_gpu",
     "has_native_bfloat16",
@@ -49,6 +52,7 @@ __all__ = [
     "read_rows",
     "resolve_precision",
     "to_device",
+    "use_all_devices",
     "use_device",
     "write_rows",
 ]

@@ -14,11 +14,16 @@ import jax
 import keras
 import numpy as np
 from jax import numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 NATIVE_BFLOAT16_COMPUTE_CAPABILITY = 8.0  # Ampere
 STEPS_IN_FLIGHT = 2  # one runs and one waits: more would only pile up batches on the device
+BATCH = "batch"  # the axis of the mesh of devices
 MOST_PROGRAMS = 64  # that an inference keeps, one a shape of its pictures
+
+
+_mesh: Mesh | None = None  # of the devices that share the work, where there are several
 
 
 class Scope(keras.StatelessScope):
@@ -105,7 +110,9 @@ def _program(function: Callable, arrays: tuple, known: set[int]) -> Callable:
             results = function(*arrays)
         return results, [scope.get_current_value(variable) for variable in moving], jnp.zeros(())
 
-    compiled, in_flight = jax.jit(pure, donate_argnums=0), deque()
+    # Where several devices share the work, each keeps all variables, and their new values are the same on all of them.
+    placed = {"out_shardings": (None, _everywhere(), None)} if _mesh else {}
+    compiled, in_flight = jax.jit(pure, donate_argnums=0, **placed), deque()
 
     def run(*arrays):
         try:
@@ -166,7 +173,15 @@ def _used(function: Callable, *arrays) -> tuple[list[keras.Variable], list[keras
 
 
 def _values(variables: list[keras.Variable]) -> list:
+    if _mesh:
+        for variable in variables:
+            if variable._value.sharding != _everywhere():
+                variable._value = jax.device_put(variable._value, _everywhere())
     return [variable._value for variable in variables]
+
+
+def _everywhere() -> NamedSharding:
+    return NamedSharding(_mesh, PartitionSpec())
 
 
 def _as_memory_error(error: jax.errors.JaxRuntimeError) -> Exception:
@@ -186,14 +201,38 @@ def write_rows(variable: keras.Variable, places, rows) -> None:
 
 
 def to_device(arrays: Any) -> Any:
-    """Arrays, in tuples, lists and dicts that may hold None, begun to be brought to where they are worked on."""
-    return jax.device_put(arrays)
+    """Arrays, in tuples, lists and dicts that may hold None, begun to be brought to where they are worked on: where
+    several devices share the work, a part of the first axis to each, if it can be divided."""
+    if not _mesh:
+        return jax.device_put(arrays)
+    parts = NamedSharding(_mesh, PartitionSpec(BATCH))
+
+    def place(array):
+        divides = np.ndim(array) and len(array) % _mesh.size == 0
+        return jax.device_put(array, parts if divides else _everywhere())
+
+    return jax.tree.map(place, arrays)
+
+
+def use_all_devices() -> int:
+    """From now on all devices of one kind share each step: its program is the same, of the whole batch, and the
+    compiler divides it, so a loss, a history buffer or a mean is what it is on one device. Returns how many there are.
+    """
+    global _mesh
+    devices = jax.devices()
+    _mesh = Mesh(np.array(devices), (BATCH,)) if len(devices) > 1 else None
+    return len(devices)
+
+
+def device_count() -> int:
+    """How many devices share the work."""
+    return _mesh.size if _mesh else 1
 
 
 def describe_device() -> str:
     """What the numbers are crunched on, for people: the GPU's name, or the CPU and its threads."""
-    device = jax.devices()[0]
-    return f"CPU ({os.cpu_count()} threads)" if device.platform == "cpu" else f"GPU: {device.device_kind}"
+    device, count = jax.devices()[0], f"{device_count()} x " if device_count() > 1 else ""
+    return count + (f"CPU ({os.cpu_count()} threads)" if device.platform == "cpu" else f"GPU: {device.device_kind}")
 
 
 def has_gpu() -> bool:

@@ -99,6 +99,16 @@ def to_device(arrays: Any) -> Any:
     return tf.nest.map_structure(lambda array: None if array is None else tf.constant(array), arrays)
 
 
+def use_all_devices() -> int:
+    """TensorFlow keeps to one: how many devices share the work."""
+    return 1
+
+
+def device_count() -> int:
+    """How many devices share the work."""
+    return 1
+
+
 def describe_device() -> str:
     """What the numbers are crunched on, for people: the GPU's name, or the CPU and its threads."""
     for gpu in tf.config.list_physical_devices("GPU"):

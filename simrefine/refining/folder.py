@@ -132,8 +132,8 @@ def refine_folder(
         threads: for reading and writing.
         memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
             until last and refined one by one. None = half of what the machine or its container has.
-        shard: (i, n) = the i-th of n parts, from 1 on. n processes, one each, together do the whole, on whatever
-            machines see both folders; see `places.Work.shard`. All that is counted is of this part.
+        shard: (i, n) = the i-th of n parts, from 1 on, which together are the whole, see `places.Work.shard`; what is
+            counted is of this part.
         progress: called as `progress(done, found)` from the calling thread.
         stopped: asked before each file and batch; where it says so, no further one is begun.
 
@@ -142,14 +142,8 @@ def refine_folder(
     """
     started, out = time.monotonic(), Path(out)
     inputs = [Path(path) for path in ([folder] if isinstance(folder, str | os.PathLike) else folder)]
-    if not 0 <= strength <= 1:
-        raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
+    _check_asked(strength, shard, overwrite)
     check_places(inputs, out)
-    if not 1 <= shard[0] <= shard[1]:
-        raise UserError(f"shard {shard[0]}/{shard[1]} is none", "shards go from 1/n to n/n")
-    if overwrite and shard[1] > 1:
-        # The first shard to begin would pass what the others have not yet replaced off as new.
-        raise UserError("--overwrite and --shard are both given", "name a new folder with --out, or remove the old one")
     work = list_work(inputs, out, exclude, copy).shard(*shard)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
@@ -164,6 +158,16 @@ def refine_folder(
         for written in _pass_through(refiner, todo, write, tally, pool, batch_size, ahead, memory_gib, until_stopped):
             tally.count(*written)
     return _summarise(tally, carried, work.linked, out / rejects_name(*shard), started)
+
+
+def _check_asked(strength: float, shard: tuple[int, int], overwrite: bool) -> None:
+    if not 0 <= strength <= 1:
+        raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
+    if not 1 <= shard[0] <= shard[1]:
+        raise UserError(f"shard {shard[0]}/{shard[1]} is none", "shards go from 1/n to n/n")
+    if overwrite and shard[1] > 1:
+        # The first shard to begin would pass what the others have not yet replaced off as new.
+        raise UserError("--overwrite and --shard are both given", "name a new folder with --out, or remove the old one")
 
 
 def _carry_over(task: tuple[Record, Path]) -> bool | Reject:

@@ -45,3 +45,13 @@ def _advice(size: int, batch: int, bytes_: int | None) -> str:
     ways += [f"--size {smaller}"] if smaller >= MULTIPLE * 2 else []
     known = "" if bytes_ is None else f" of the {bytes_ / 2**30:.1f} GiB of the GPU"
     return f"try {' or '.join(ways)}, which should fit{known}" if ways else "use a device that has more"
+
+
+def check_batch(batch_size: int) -> None:
+    """Raises a UserError where devices that share the work could not have equal parts of a batch."""
+    count = backend.device_count()
+    if batch_size % count:
+        raise UserError(
+            f"a batch of {batch_size} cannot be shared by {count} devices",
+            f"choose --batch-size {max(1, round(batch_size / count)) * count}",
+        )

@@ -28,7 +28,7 @@ from simrefine.training.learn_refiner import RefinerTask
 from simrefine.training.monitor import Monitor
 from simrefine.training.output import Output
 from simrefine.training.published import is_published, write_published
-from simrefine.training.room import reporting_short_memory
+from simrefine.training.room import check_batch, reporting_short_memory
 from simrefine.training.run_folder import checkpoint_to_resume, claim, describe_environment, locked, next_run
 
 
@@ -108,6 +108,7 @@ def train(
     config = resolve_size(config, run if resume else None, say)
     for line in config.to_lines():
         say(f"  {line}")
+    check_batch(config.training.batch_size)
     makes = METHODS[config.method.name].makes
     if dry_run:
         say(f"            {TASKS[makes](config, say, None).estimate(run, dtype)}")
