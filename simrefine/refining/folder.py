@@ -128,12 +128,10 @@ def refine_folder(
         strength: the share of the change that is applied: 0 gives the raw pixels, 1 the refined ones.
         compare: also write raw and refined side by side to `out`/_compare, as PNG: a.png, and a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
-        batch_size: pictures of one size that the refiner gets at once, at most.
-        threads: for reading and writing.
+        batch_size, threads: pictures of one size that the refiner gets at once, at most; for reading and writing.
         memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
             until last and refined one by one. None = half of what the machine or its container has.
-        shard: (i, n) = the i-th of n parts, from 1 on, which together are the whole, see `places.Work.shard`; what is
-            counted is of this part.
+        shard: (i, n) = the i-th of n parts alone, from 1 on, see `places.Work.shard`.
         progress: called as `progress(done, found)` from the calling thread.
         stopped: asked before each file and batch; where it says so, no further one is begun.
 
