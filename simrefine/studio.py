@@ -44,7 +44,7 @@ NAME = re.compile(r"[\w-]{1,80}")
 ABOUT = """# {title}
 Move a slider: the face on the right is drawn anew. What is **locked** stays while others move. *R2* says how well an
 attribute was predicted of people who were not learnt from, *drawn* how much of a move is found again in what is drawn
-(a slider makes up for it)."""
+(a slider makes up for that, up to twice)."""
 # Faces are small, and are enlarged where they are shown: that is quicker. They stay in sight beside the sliders.
 STYLE = """.faces {position: sticky; top: 1rem; align-self: flex-start}
 .face {margin: 0} .face img {width: 100%; max-width: 20rem}"""

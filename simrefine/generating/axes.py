@@ -23,6 +23,7 @@ NAMES = {"about_name": "axes", "arrays_name": "numbers"}
 MAX_BYTES = 2**28
 LEAST_R2 = 0.15  # of faces of other people, below which an attribute has no axis
 LEAST_DRAWN = 0.2  # share of a change that the generator draws, below which it has none either
+STRETCH = 2.0  # up to which a step is longer to make up for what is not drawn: latents farther out are of no face
 OWN = 0.5  # share of an attribute's variance within a person, above which it is moved without who is shown
 FOLDS = 5
 ALPHAS = np.logspace(0, 4, 9)  # of the ridge, on standardised latents
@@ -113,8 +114,8 @@ class Axes:
         return np.einsum("pcd,nd->npc", self.points, np.pad(latents, ((0, 0), (0, 1)), constant_values=1.0))
 
     def direction(self, place: int, locked: Sequence[int] = ()) -> np.ndarray:
-        """What is added to w, [d], to change the attribute at `place` by one standard deviation, as drawn, and those at
-        `locked` by nothing.
+        """What is added to w, [d], to change the attribute at `place` by one standard deviation, as drawn, or as far as
+        STRETCH goes, and those at `locked` by nothing.
 
         Raises:
             UserError: the locks leave nothing of it.
@@ -129,7 +130,7 @@ class Axes:
                 "say the same of a face",
                 "lock fewer",
             )
-        changes = np.eye(len(models))[0] / max(self.drawn[place], LEAST_DRAWN)
+        changes = np.eye(len(models))[0] * min(STRETCH, 1.0 / max(self.drawn[place], 1e-6))
         return spread @ models.T @ _inverse(inner) @ changes
 
     def _spread_of_z(self) -> np.ndarray:
