@@ -227,21 +227,26 @@ def draw_faces(
 ) -> None:
     """Makes the example faces alone, in `out`/data; see `run_demo` for what is given and raised."""
     out = Path(out)
+    make_folder(out)
+    progress(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
+    write_demo(out / "data", extent.size, extent.faces, extent.faces, extent.held_out, seed)
+
+
+def make_folder(out: Path) -> None:
+    """Makes the folder of a demo.
+
+    Raises:
+        UserError: it holds something, or cannot be made.
+    """
     # A kill may have left a temporary folder, which the next one replaces.
     if out.exists() and not (out.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir())):
         raise UserError(f"{out} is there already", "remove it, or name another folder with --out")
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
-    progress(f"drawing {extent.faces} faces as renders, {extent.faces} in a photo look and {extent.held_out} in both")
-    write_demo(out / "data", extent.size, extent.faces, extent.faces, extent.held_out, seed)
 
 
 def _train(data: Path, run: Path, extent: Extent, seed: int, progress: Callable[[str], None]) -> None:
-    """Trains a refiner on the faces in `data`.
-
-    Raises:
-        UserError: a signal ended the training early.
-    """
+    """Trains a refiner on the faces in `data`; see `train_to_the_end`."""
     values = {
         "data.synthetic": data / "renders",
         "data.real": data / "photos",
@@ -252,7 +257,16 @@ def _train(data: Path, run: Path, extent: Extent, seed: int, progress: Callable[
     for key, value, why in OPTIONS:
         progress(f"the demo sets {key} = {value}: {why}")
         values[key] = value
-    trained = train(Config.load(values=values | dict(extent.values), environment={}), run)
+    train_to_the_end(values | dict(extent.values), run, data)
+
+
+def train_to_the_end(values: Mapping[str, object], run: Path, data: Path) -> None:
+    """Trains on the faces in `data`.
+
+    Raises:
+        UserError: a signal ended the training early.
+    """
+    trained = train(Config.load(values=values, environment={}), run)
     if trained.exit_code:
         raise UserError(
             "the demo was interrupted while it trained",

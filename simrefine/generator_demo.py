@@ -17,12 +17,11 @@ from simrefine.config import Config, parse_classes
 from simrefine.data.faces import read_faces
 from simrefine.data.images import Picture, encode_picture
 from simrefine.data.parts import parts_of_mask
+from simrefine.demo import make_folder, train_to_the_end
 from simrefine.drawing.example_faces import RENDER, VIEWS, Face, draw_face, write_people
-from simrefine.errors import UserError
-from simrefine.files import reporting_disk_faults, write_file
+from simrefine.files import write_file
 from simrefine.generating.generator import Generator
 from simrefine.training.montage import sheet
-from simrefine.training.train import train
 
 SKIN_IOU = 0.7  # what the demo must reach: of the drawn skin with the true face's
 SHEET, SHOWN, ENLARGED = "faces.png", 4, 3  # people and attributes on it, and how many times as large
@@ -130,10 +129,7 @@ def run_demo(
         UserError: `out` holds something; the disk is full; the training was interrupted.
     """
     out, started = Path(out), time.monotonic()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} is there already", "remove it, or name another folder with --out")
-    with reporting_disk_faults(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     progress(f"drawing {extent.people} people and {extent.strangers} strangers, {VIEWS} faces each")
     write_people(out / "data", extent.size, extent.people, extent.strangers, seed)
     _train(out / "data" / "people", out / "run", extent, seed, progress)
@@ -188,22 +184,12 @@ def hold_against_truth(made, truth: list[Face], identity: np.ndarray, attributes
 
 
 def _train(people: Path, run: Path, extent: Extent, seed: int, progress: Callable[[str], None]) -> None:
-    """Trains a generator on the faces in `people`.
-
-    Raises:
-        UserError: a signal ended the training early.
-    """
+    """Trains a generator on the faces in `people`; see `train_to_the_end`."""
     values = {"method.name": "generator", "data.synthetic": people, "data.size": extent.size, "training.seed": seed}
     for key, value in OPTIONS:
         progress(f"the demo sets {key} = {str(value).lower()}")
         values[key] = value
-    trained = train(Config.load(values=values | dict(extent.values), environment={}), run)
-    if trained.exit_code:
-        raise UserError(
-            "the demo was interrupted while it trained",
-            f"its faces are in {people.parent}; remove {people.parent.parent} and start the demo again",
-            exit_code=trained.exit_code,
-        )
+    train_to_the_end(values | dict(extent.values), run, people.parent)
 
 
 def _write_sheet(path: Path, given: np.ndarray, generator: Generator, f, z, seed: int) -> None:

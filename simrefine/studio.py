@@ -127,7 +127,7 @@ class Studio:
         with self._lock:
             return self.generator.draw(codes, look).pictures[0]
 
-    def save(self, recipe: Recipe, name: str) -> str:
+    def save(self, recipe: Recipe, name: str, look: str = "render") -> str:
         """Saves a recipe in the run; says what to type to do the same with a folder.
 
         Raises:
@@ -139,19 +139,8 @@ class Studio:
             raise UserError("nothing has been moved", "move a slider first")
         file = self._run / RECIPES / f"{name}.toml"
         write_file(file, recipe.as_toml().encode())
-        words = [
-            "simrefine",
-            "generate",
-            "move",
-            "DIR",
-            "--model",
-            str(self._run),
-            "--recipe",
-            str(file),
-            "--out",
-            "OUT",
-        ]
-        return shlex.join(words)
+        flags = ["--model", str(self._run), "--recipe", str(file), "--look", look, "--out", "OUT"]
+        return shlex.join(["simrefine", "generate", "move", "DIR", *flags])
 
 
 def build_page(studio: Studio, title: str) -> gradio.Blocks:
@@ -192,7 +181,7 @@ def build_page(studio: Studio, title: str) -> gradio.Blocks:
         gradio.on(changes, see, [given, look, *asked], [after, said], **quick)
         faces = [dropped, person, look, *asked]
         gradio.on([dropped.change, person.change], take, faces, [given, before, after, said])
-        save.click(partial(_save, studio), [name, *asked], typed)
+        save.click(partial(_save, studio), [name, look, *asked], typed)
     return page
 
 
@@ -261,8 +250,8 @@ def _recipe_of(studio: Studio, values: Sequence) -> Recipe:
     return studio.recipe(turned[:half], turned[half:], parts, seed or 0)
 
 
-def _save(studio: Studio, name: str, *values) -> str:
-    return _told(studio.save, _recipe_of(studio, values), name)
+def _save(studio: Studio, name: str, look: str, *values) -> str:
+    return _told(studio.save, _recipe_of(studio, values), name, look)
 
 
 def _told(function: Callable, *given):

@@ -85,7 +85,7 @@ def read_folders(config: Config, run: Path | None, say: Callable[[str], None]) -
     return faces
 
 
-def resolve_size(config: Config, run: Path | None, say: Callable[[str], None]) -> Config:
+def resolve_size(config: Config, run: Path | None, say: Callable[[str], None], slow: bool = False) -> Config:
     """`config` with a number for `data.size`: where that is 0, the renders' own side (see `Config.sized_for`), which is
     the median of the shorter sides of at most MAX_SIZED of them.
 
@@ -93,6 +93,7 @@ def resolve_size(config: Config, run: Path | None, say: Callable[[str], None]) -
         config: `data.synthetic` and `data.real` must be set.
         run: a run to be resumed, which keeps its size; None for a new one.
         say: called with a line on what was chosen.
+        slow: a machine that computes several times slower than others: at most REFERENCE_SIZE.
 
     Raises:
         UserError: a folder is missing or given twice.
@@ -108,9 +109,11 @@ def resolve_size(config: Config, run: Path | None, say: Callable[[str], None]) -
         with suppress(ImageError):  # `read_piles` reports it
             sides.append(read_sides(records[place].path)[0])
     side = int(np.median(sides)) if sides else REFERENCE_SIZE
-    config = config.sized_for(side)
+    config = config.sized_for(min(side, REFERENCE_SIZE) if slow else side)
     size = config.data.size
     whose = "the renders' own side" if size == side else f"the renders have {side}; --size names another"
+    if slow and side > REFERENCE_SIZE:
+        whose = f"a CPU without bfloat16 is several times slower than one with it; {whose}"
     # Pixels, not minutes: those depend on the machine.
     work = (
         ""

@@ -105,7 +105,8 @@ def train(
 
     say(f"run folder  {run}{'  (dry run: it is not made)' if dry_run else ''}")
     say(f"device      {backend.describe_device()}, {dtype}")
-    config = resolve_size(config, run if resume else None, say)
+    slow = not (backend.has_gpu() or backend.has_native_bfloat16())
+    config = resolve_size(config, run if resume else None, say, slow)
     for line in config.to_lines():
         say(f"  {line}")
     check_batch(config.training.batch_size)

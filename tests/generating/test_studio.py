@@ -71,7 +71,7 @@ def test_what_is_seen_is_the_recipe_and_what_move_makes_of_it(studio, run, rende
     assert recipe == Recipe(("yaw=+5", "skin=+0.5"), ("smile",), ("hair",), 2)
     typed = studio.save(recipe, "mine")
     assert read_recipe(studio._run / "recipes" / "mine.toml") == recipe
-    assert re.fullmatch(r"simrefine generate move DIR --model \S+ --recipe \S+mine.toml --out OUT", typed)
+    assert re.fullmatch(r"simrefine generate move DIR --model \S+ --recipe \S+mine.toml --look render --out OUT", typed)
     generator = Generator(run)
     move(generator, renders / "000.png", tmp_path / "out", axes=studio.axes, recipe=recipe, steps=60, tune=0)
     given = studio.drop(read_picture(renders / "000.png").pixels)

@@ -203,6 +203,18 @@ def test_what_is_known_of_every_true_face_and_person_is_what_the_identity_networ
         np.testing.assert_allclose(means[person], own.mean(axis=0), atol=1e-5)
 
 
+def test_likeness_is_judged_through_moved_pictures_in_other_light(uncompiled):
+    """A mark that the identity network falls for is learnt where it is always shown in one place and one light."""
+    method, batch = build(), build().batch(1)
+    made = batch.wanted[[0]].repeat(len(batch.domains), axis=0)
+    identities = np.asarray(method.identify(made))
+
+    def likeness(draws):
+        return float(method._identity_of(batch._replace(draws=draws), made, identities)["generator/likeness"])
+
+    assert likeness(np.zeros_like(batch.draws)) < 1e-5 < 1e-3 < likeness(batch.draws)
+
+
 def test_a_restored_method_goes_on_as_if_it_had_never_stopped(uncompiled):
     whole, parts = build(), build()
     for step in range(2):

@@ -29,7 +29,7 @@ from simrefine.methods.simgan import SimGAN
 from simrefine.training.checkpoint import newest_checkpoint
 from simrefine.training.held_out import is_better, split_off
 from simrefine.training.published import read_refiner
-from simrefine.training.train import train
+from simrefine.training.train import TASKS, train
 
 
 def tiny(piles, **values):
@@ -399,6 +399,22 @@ def test_an_automatic_size_becomes_the_renders_own_and_stands_in_the_run(tmp_pat
     longer = tiny(piles, data__size=0, training__steps=4)
     assert train(longer, tmp_path / "run", resume=True, quiet=True).step == 4
     assert read_refiner(tmp_path / "run").config.data.size == 24
+
+
+@pytest.mark.parametrize(("gpu", "bfloat16", "size"), [(False, False, 64), (False, True, 128), (True, False, 128)])
+def test_an_automatic_size_is_smaller_where_the_machine_is_slow(gpu, bfloat16, size, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("simrefine.backend.has_gpu", lambda: gpu)
+    monkeypatch.setattr("simrefine.backend.has_native_bfloat16", lambda: bfloat16)
+
+    def stop(config, say, run):
+        raise UserError(str(config.data.size), "")
+
+    monkeypatch.setitem(TASKS, "refiner", stop)
+    folders = {name: str(write_pile(tmp_path / name, 4, size=128)) for name in ("synthetic", "real")}
+    piles = {f"data.{name}": folder for name, folder in folders.items()}
+    with pytest.raises(UserError, match=f"^{size}"):
+        train(tiny(piles, data__size=0), tmp_path / "run", dry_run=True)
+    assert ("a CPU without bfloat16" in capsys.readouterr().out) == (size == 64)
 
 
 def test_a_dry_run_says_the_number_of_an_automatic_size(piles, tmp_path, capsys):
