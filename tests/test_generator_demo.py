@@ -79,7 +79,7 @@ def test_whatever_falls_short_is_said(values, words):
     assert len(fallen.missed) == 1 and words in fallen.describe() and "it worked" not in fallen.describe()
 
 
-def test_the_demo_leaves_its_people_a_generator_and_a_sheet(tmp_path):
+def test_the_demo_leaves_its_people_a_generator_and_a_sheet(tmp_path, uncompiled):
     extent = Extent(people=4, strangers=3, size=SIZE, values=tuple((NETWORKS | SHORT | {"monitor.faces": 2}).items()))
     said = []
     outcome = run_demo(tmp_path / "out", extent=extent, progress=said.append)
