@@ -300,9 +300,15 @@ def hold_against_truth(pictures: np.ndarray, truth: np.ndarray, masks: np.ndarra
     colour of another photograph's.
     """
     faces = np.isin(masks, FACE)
+    return Nearness(
+        distances_within(pictures, truth, faces), sharpness_within(pictures, faces) / sharpness_within(truth, faces)
+    )
+
+
+def distances_within(pictures: np.ndarray, truth: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The mean absolute difference of pictures [n, h, w, c] to the truth where `faces`, bool [n, h, w], are: [n]."""
     differences = np.abs(pictures.astype(np.float32) - truth).mean(axis=-1)
-    distances = (differences * faces).sum(axis=(1, 2)) / faces.sum(axis=(1, 2))
-    return Nearness(distances, sharpness_within(pictures, faces) / sharpness_within(truth, faces))
+    return (differences * faces).sum(axis=(1, 2)) / faces.sum(axis=(1, 2))
 
 
 def _look(swd: Mapping[str, float], near: Nearness) -> Look:

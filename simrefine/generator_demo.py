@@ -17,7 +17,7 @@ from simrefine.config import Config, parse_classes
 from simrefine.data.faces import read_faces
 from simrefine.data.images import Picture, encode_picture
 from simrefine.data.parts import parts_of_mask
-from simrefine.demo import make_folder, train_to_the_end
+from simrefine.demo import distances_within, make_folder, train_to_the_end
 from simrefine.drawing.example_faces import RENDER, VIEWS, Face, draw_face, write_people
 from simrefine.files import write_file
 from simrefine.generating.generator import Generator
@@ -165,9 +165,8 @@ def hold_against_truth(made, truth: list[Face], identity: np.ndarray, attributes
     faces, skin, drawn = np.isin(parts, FACE), parts == PARTS.index("skin"), made.parts == PARTS.index("skin")
 
     def apart(pictures: np.ndarray, turn: int = 0) -> float:
-        there, where = np.roll(wanted, turn, axis=0), np.roll(faces, turn, axis=0)
-        differences = np.abs(pictures - there).mean(axis=-1) * where
-        return float(np.median(differences.sum(axis=(1, 2)) / where.sum(axis=(1, 2))))
+        others, where = np.roll(wanted, turn, axis=0), np.roll(faces, turn, axis=0)
+        return float(np.median(distances_within(pictures, others, where)))
 
     def overlap(turn: int = 0) -> float:
         other = np.roll(skin, turn, axis=0)

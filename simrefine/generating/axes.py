@@ -7,7 +7,7 @@ likeliest one, d = S B (B' S B)^-1 t, with S the covariance, B the weights and t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from simrefine.arrays import read_arrays, write_arrays
 from simrefine.data.attributes import Attributes
 from simrefine.errors import UserError
-from simrefine.generating.generator import Generator
+from simrefine.generating.generator import Faces, Generator
 
 FORMAT = 1
 FOLDER = "axes"  # within the run
@@ -26,7 +26,6 @@ LEAST_DRAWN = 0.2  # share of a change that the generator draws, below which it 
 STRETCH = 2.0  # up to which a step is longer to make up for what is not drawn: latents farther out are of no face
 OWN = 0.5  # share of an attribute's variance within a person, above which it is moved without who is shown
 FOLDS = 5
-ALPHAS = np.logspace(0, 4, 9)  # of the ridge, on standardised latents
 ASKED = 48  # faces by which it is found what is drawn
 DEGREES = ("yaw", "pitch", "roll")
 LOCKS_LEAVE = 0.15  # share of an axis, in whitened space, that locks must leave
@@ -175,17 +174,17 @@ def learn_axes(
 
     folds = folds_of(people, FOLDS)
     say(f"encoding {len(faces)} faces")
-    latents = np.concatenate(generator.encode(faces), axis=1).astype(np.float64)
+    latents = found_in(generator, faces).astype(np.float64)
     say(f"learning {len(attributes.names)} attributes, of {len(set(people))} people")
     models = [
-        (fit_class if is_class else fit_number)(latents, values, folds, ALPHAS)
+        (fit_class if is_class else fit_number)(latents, values, folds)
         for values, is_class in zip(attributes.values.T, attributes.classes, strict=True)
     ]
     kept = [place for place, model in enumerate(models) if model is not None]
     if not kept:
         raise UserError("no attribute is known of enough faces", "label more faces")
     models = [models[place] for place in kept]
-    points_model, points_error = fit_points(latents, points, folds, ALPHAS, generator.size)
+    points_model, points_error = fit_points(latents, points, folds, generator.size)
     axes = Axes(
         names=tuple(attributes.names[place] for place in kept),
         classes=attributes.classes[kept],
@@ -206,11 +205,7 @@ def learn_axes(
     )
     say("asking the generator which of them it draws")
     chosen = latents[np.linspace(0, len(latents) - 1, min(ASKED, len(latents))).astype(int)]
-    return _replace(axes, drawn=_drawn(generator, axes, chosen))
-
-
-def _replace(axes: Axes, **values) -> Axes:
-    return Axes(**vars(axes) | values)
+    return replace(axes, drawn=_drawn(generator, axes, chosen))
 
 
 def _drawn(generator: Generator, axes: Axes, latents: np.ndarray) -> np.ndarray:
@@ -219,15 +214,15 @@ def _drawn(generator: Generator, axes: Axes, latents: np.ndarray) -> np.ndarray:
     shares = np.zeros(len(axes.names))
     for place in np.flatnonzero(axes.r2 >= LEAST_R2):
         step = axes.direction(place)
-        up, down = (found_in(generator, draw_at(generator, latents + turn * step)) for turn in (1, -1))
+        up, down = (found_in(generator, draw_at(generator, latents + turn * step).pictures) for turn in (1, -1))
         change = (axes.predict(up) - axes.predict(down))[:, place].mean() / 2
         shares[place] = np.clip(change / axes.deviation[place], 0.0, 1.0)
     return shares
 
 
-def draw_at(generator: Generator, latents: np.ndarray, look: str = "render"):
+def draw_at(generator: Generator, latents: np.ndarray) -> Faces:
     """Faces of latents [n, d], f brought back to unit length."""
-    return generator(*split(generator, latents), look)
+    return generator(*split(generator, latents))
 
 
 def split(generator: Generator, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,9 +231,9 @@ def split(generator: Generator, latents: np.ndarray) -> tuple[np.ndarray, np.nda
     return f / np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-6), z
 
 
-def found_in(generator: Generator, faces) -> np.ndarray:
-    """The latents [n, d] that the encoders see in drawn faces."""
-    return np.concatenate(generator.encode(faces.pictures), axis=1)
+def found_in(generator: Generator, pictures: np.ndarray) -> np.ndarray:
+    """The latents [n, d] that the encoders see in uint8 faces [n, size, size, channels]."""
+    return np.concatenate(generator.encode(pictures), axis=1)
 
 
 def write_axes(run: Path, axes: Axes) -> Path:

@@ -5,10 +5,10 @@ import numpy as np
 
 from simrefine.catalogue import PARTS
 from simrefine.data.parts import parts_of_points
+from simrefine.data.points import LEFT_EYE, RIGHT_EYE
 
 HOLDS = 6.0  # percent of the distance of the eyes, up to which points hold
 _COMPARED = ("brows", "eyes", "lips")
-_LEFT_EYE, _RIGHT_EYE = slice(36, 42), slice(42, 48)  # of 68 points
 
 
 def landmark_error(parts: np.ndarray, points: np.ndarray) -> float | None:
@@ -21,7 +21,7 @@ def landmark_error(parts: np.ndarray, points: np.ndarray) -> float | None:
     """
     if points.shape != (68, 2) or not np.isfinite(points).all():
         return None
-    left, right = points[_LEFT_EYE].mean(axis=0), points[_RIGHT_EYE].mean(axis=0)
+    left, right = points[LEFT_EYE].mean(axis=0), points[RIGHT_EYE].mean(axis=0)
     known, across = parts_of_points(points, len(parts)), right - left
     centre = (np.arange(len(parts)) + 0.5)[:, None]
     # Which side of the face a pixel is on, by the line between the eyes: the head may be tilted.

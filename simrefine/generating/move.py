@@ -106,7 +106,7 @@ def moved(generator: Generator, codes: Codes, f: np.ndarray, z: np.ndarray, offs
 def read_off(generator: Generator, axes: Axes, faces: Faces) -> list[dict[str, Any]]:
     """What the axes' models see in drawn faces: "attributes", of usable axes, and the label points where they hold.
     How far these models err is in the axes: `Axes.error`, `Axes.points_error`."""
-    latents = found_in(generator, faces)
+    latents = found_in(generator, faces.pictures)
     numbers, points = axes.predict(latents), axes.predict_points(latents)
     usable = np.flatnonzero(axes.usable)
     return [

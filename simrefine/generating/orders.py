@@ -85,7 +85,7 @@ def recombine(
         UserError: a folder is missing or holds no picture, or there are more than MOST pairs; see also `fill_folder`.
     """
     people = read_given(identity, generator, "identity")
-    looks = read_given(attributes, generator, "attributes", labels, points=True)
+    looks = read_given(attributes, generator, "attributes", labels)
     pairs = [(p, a) for p in range(len(people)) for a in range(len(looks))]
     if len(pairs) > MOST:
         raise UserError(f"{len(people)} x {len(looks)} faces are more than {MOST}", "name fewer")
@@ -132,7 +132,7 @@ def vary(
         UserError: see `recombine` and `variations.check_parts`.
     """
     check_parts(parts, generator)
-    given = read_given(folder, generator, "given", labels, points=True)
+    given = read_given(folder, generator, "given", labels)
     variations, found = Variations(generator, parts), Inverted(generator, given.images, look, steps, tune)
 
     def make(places: Sequence[int]) -> tuple[Faces, list[dict]]:

@@ -18,14 +18,11 @@ from simrefine.generating.landmarks import HOLDS, landmark_error
 MEMORY_GIB = 4.0  # of given faces
 
 
-def read_given(
-    place: Path, generator: Generator, what: str, labels: Path | None = None, *, points: bool = False
-) -> Given:
+def read_given(place: Path, generator: Generator, what: str, labels: Path | None = None) -> Given:
     """The faces of a picture or a folder at the generator's size, with what the labels beside them say.
 
     Args:
         labels: a label file; None = annotations.jsonl beside them, if there is one.
-        points: whether the label points are of use.
 
     Raises:
         UserError: nothing is there, or no usable picture.

@@ -18,6 +18,7 @@ except ImportError as error:
     raise UserError("axes need scikit-learn", "install it: pip install simrefine[axes]") from error
 
 LEAST_KNOWN = 50  # faces of which an attribute must be known
+ALPHAS = np.logspace(0, 4, 9)  # of the ridge, on standardised latents
 STRENGTH = 0.01  # of the logistic regression's weights: 1 / their penalty
 
 
@@ -45,20 +46,20 @@ def folds_of(people: Sequence, count: int) -> np.ndarray:
     return folds
 
 
-def fit_number(latents: np.ndarray, values: np.ndarray, folds: np.ndarray, alphas: np.ndarray) -> Model | None:
+def fit_number(latents: np.ndarray, values: np.ndarray, folds: np.ndarray) -> Model | None:
     """Ridge regression of values [n] on latents [n, d]; None where too little is known."""
     known = np.isfinite(values)
     if known.sum() < LEAST_KNOWN or len({*folds[known]}) < 2 or not values[known].std():
         return None
     w, y = latents[known], values[known]
-    said = cross_val_predict(_ridge(alphas), w, y, groups=folds[known], cv=_splitter(folds[known]))
-    weights, offset = _unscaled(_ridge(alphas).fit(w, y))
+    said = cross_val_predict(_ridge(), w, y, groups=folds[known], cv=_splitter(folds[known]))
+    weights, offset = _unscaled(_ridge().fit(w, y))
     error = np.mean(np.square(said - y))
     return Model(weights, offset, float(y.std()), float(1 - error / y.var()), float(np.sqrt(error)))
 
 
-def fit_class(latents: np.ndarray, values: np.ndarray, folds: np.ndarray, alphas: np.ndarray) -> Model | None:
-    """Logistic regression of classes [n], 1 or 0; its number is the log-odds. `alphas` is the ridge's."""
+def fit_class(latents: np.ndarray, values: np.ndarray, folds: np.ndarray) -> Model | None:
+    """Logistic regression of classes [n], 1 or 0; its number is the log-odds."""
     known = np.isfinite(values)
     if known.sum() < LEAST_KNOWN or len({*folds[known]}) < 2 or not 0 < values[known].mean() < 1:
         return None
@@ -74,7 +75,7 @@ def fit_class(latents: np.ndarray, values: np.ndarray, folds: np.ndarray, alphas
 
 
 def fit_points(
-    latents: np.ndarray, points: np.ndarray | None, folds: np.ndarray, alphas: np.ndarray, side: int
+    latents: np.ndarray, points: np.ndarray | None, folds: np.ndarray, side: int
 ) -> tuple[np.ndarray, float]:
     """A linear model of label points [n, p, 2]: [p, 2, d + 1], and its error, see `measures.landmarks.nme`; no points
     and NaN where too few are known."""
@@ -84,8 +85,8 @@ def fit_points(
         return nothing
     w, wanted = latents[known], points[known]
     flat = wanted.reshape(len(w), -1)
-    said = cross_val_predict(_ridge(alphas), w, flat, groups=folds[known], cv=_splitter(folds[known]))
-    weights, offsets = _unscaled(_ridge(alphas).fit(w, flat))
+    said = cross_val_predict(_ridge(), w, flat, groups=folds[known], cv=_splitter(folds[known]))
+    weights, offsets = _unscaled(_ridge().fit(w, flat))
     full = np.concatenate([weights, offsets[:, None]], axis=1).reshape(*wanted.shape[1:], -1)
     return full, float(np.nanmean(nme(said.reshape(wanted.shape), wanted, side)))
 
@@ -102,8 +103,8 @@ def share_within(values: np.ndarray, people: Sequence) -> float:
     return float(min(1.0, within / max(np.square(values[known] - values[known].mean()).sum(), 1e-12) / free))
 
 
-def _ridge(alphas: np.ndarray):
-    return make_pipeline(StandardScaler(), RidgeCV(alphas=alphas))
+def _ridge():
+    return make_pipeline(StandardScaler(), RidgeCV(alphas=ALPHAS))
 
 
 def _splitter(folds: np.ndarray) -> GroupKFold:
