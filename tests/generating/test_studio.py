@@ -1,5 +1,6 @@
 """The studio: what its sliders do, and its page in a browser."""
 
+import json
 import re
 import threading
 import time
@@ -74,6 +75,8 @@ def test_what_is_seen_is_the_recipe_and_what_move_makes_of_it(studio, run, rende
     assert re.fullmatch(r"simrefine generate move DIR --model \S+ --recipe \S+mine.toml --look render --out OUT", typed)
     generator = Generator(run)
     move(generator, renders / "000.png", tmp_path / "out", axes=studio.axes, recipe=recipe, steps=60, tune=0)
+    # Whose complexion is another's, is another person; who turns, is not.
+    assert json.loads((tmp_path / "out" / "generated.jsonl").read_text())["person"] == "0 skin +0.5 sd"
     given = studio.drop(read_picture(renders / "000.png").pixels)
     made = read_picture(tmp_path / "out" / "00000-000.png").pixels
     seen, unmoved = (studio.after(given, one).astype(int) for one in (recipe, Recipe()))
