@@ -13,6 +13,7 @@ from simrefine.config import Config
 from simrefine.data.images import read_picture
 from simrefine.demo import ENLARGED, SHEET, SHOWN, Extent, Look, Outcome, draw_faces, hold_against_truth, run_demo
 from simrefine.errors import EXIT_INTERRUPTED, UserError
+from simrefine.evaluation import two_sample
 from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining.refiner import load
 from simrefine.training.train import Result, train
@@ -41,6 +42,15 @@ GOOD = Outcome(
     displacement=(0.3, 0.6),
     seconds=200.0,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _classifiers_learn_shortly():
+    """Nothing here asks what they say, and at full length they are two thirds of a tiny demo."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_sample, "FOLDS", 3)
+        patch.setattr(two_sample, "STEPS", 3)
+        yield
 
 
 @pytest.fixture(scope="module")

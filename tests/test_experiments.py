@@ -74,6 +74,7 @@ def test_the_recogniser_tells_people_it_was_not_trained_on_from_each_other():
 
 def test_the_recogniser_learns_who_is_who_where_the_rooms_look_more_alike():
     train = importlib.import_module("recogniser").train_recogniser
+    auc_of_people = importlib.import_module("generator").auc_of_people
     rng = np.random.default_rng(0)
     looks, rooms = rng.integers(0, 255, (32, 3, 3, 3)), rng.integers(78, 178, (4, 8, 8, 3))
 
@@ -87,12 +88,11 @@ def test_the_recogniser_learns_who_is_who_where_the_rooms_look_more_alike():
     faces, asked = views(known), views(others)
 
     def told(people):
-        vectors = train(faces, people, seed=0, steps=40)(asked)
-        nearest = (vectors @ vectors.T - 2 * np.eye(len(others))).argmax(axis=1)
-        return (others[nearest] == others).mean()
+        """0.93 to 0.98 of three seeds, 0.55 to 0.62 where there is nobody to learn."""
+        return auc_of_people(train(faces, people, seed=0, steps=80)(asked), others)
 
-    assert told(known) > 0.5
-    assert told(rng.permutation(known)) < 0.3  # nobody to learn
+    assert told(known) > 0.8
+    assert told(rng.permutation(known)) < 0.75
 
 
 def test_an_overlap_is_intersection_over_union():
