@@ -146,15 +146,27 @@ def show_config(toml):
     help="the I-th of N parts: N processes, on one machine or on several, do the whole",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: this process; ray: the workers of a Ray cluster, or of one that is started on this machine",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 10000),
+    help="with --engine ray: how many at once [default: one for each GPU, or else for each machine]",
+)
+@click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "auto"]),
     default="float32",
     show_default=True,
-    help="float32 gives the same pictures on every CPU",
+    help="float32 gives the same pictures on every CPU, to a gray level",
 )
 @computes
 @click.pass_context
-def refine(context, inputs, model, out, precision, style, photos, seed, draws, scale, memory_gib, **options):
+def refine(context, inputs, model, out, precision, style, photos, seed, draws, scale, engine, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     A second run does only what is missing.
@@ -163,12 +175,14 @@ def refine(context, inputs, model, out, precision, style, photos, seed, draws, s
         if path and not os.path.lexists(path):
             raise UserError(f"{path} is not there", "check the path")
     start_backend()
-    from simrefine.refining.folder import refine_folder
     from simrefine.refining.refiner import load
+
+    refine_folder = _choose_engine(engine, options)
 
     if style and photos:
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
-    refiner = load(model, precision, style=style, seed=seed, photographs=photos, scale=scale, memory_gib=memory_gib)
+    how = {"style": style, "seed": seed, "photographs": photos, "scale": scale, "memory_gib": options["memory_gib"]}
+    refiner = load(model, precision, **how)
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
@@ -177,7 +191,7 @@ def refine(context, inputs, model, out, precision, style, photos, seed, draws, s
     for one, folder in refiner.looks(draws, out):
         with Interruption() as interruption, progress_bar("refining") as progress:
             options["stopped"] = lambda: interruption.signal is not None
-            summary = refine_folder(one, inputs, folder, memory_gib=memory_gib, progress=progress, **options)
+            summary = refine_folder(one, inputs, folder, progress=progress, **options)
         _show_refined(summary, one, scale)
         if interruption.signal:
             again = "the same command without --overwrite" if options["overwrite"] else "the same command"
@@ -186,6 +200,21 @@ def refine(context, inputs, model, out, precision, style, photos, seed, draws, s
         incomplete = incomplete or summary.rejected or summary.labels_rejected
     if incomplete:
         context.exit(EXIT_INCOMPLETE)
+
+
+def _choose_engine(engine: str, options: dict):
+    """The function that refines a folder; takes what is the other's out of its options."""
+    if engine == "ray":
+        from simrefine.refining.on_ray import refine_on_ray
+
+        if options.pop("shard") != (1, 1):
+            raise UserError("--engine ray and --shard are both given", "leave --shard out: Ray hands out the parts")
+        return refine_on_ray
+    from simrefine.refining.folder import refine_folder
+
+    if options.pop("workers"):
+        raise UserError("--workers are those of --engine ray", "add it, or leave them out")
+    return refine_folder
 
 
 def _show_refined(summary, refiner, scale: str) -> None:

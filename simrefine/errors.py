@@ -30,3 +30,7 @@ class UserError(Exception):
     def __init__(self, what: str, fix: str | None = None, exit_code: int = EXIT_USER_ERROR):
         super().__init__(printable(f"{what}. {fix}." if fix else f"{what}."))
         self.what, self.fix, self.exit_code = what, fix, exit_code
+
+    def __reduce__(self):
+        """How it comes back from another process: as it was said."""
+        return type(self), (self.what, self.fix, self.exit_code)

@@ -1,6 +1,7 @@
 """What faces are dressed with when a folder is refined: the refiner's own colours, a user's style, or photographs in
 whose rooms they are put. In go a published refiner and paths; out comes a dresser (data/dressing.py)."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: 
 
 def build_dresser(
     path: Path, published: PublishedRefiner, dtype: str, style: Path | None, photographs: Path | None
-) -> Dresser:
-    """The dresser of a refiner.
+) -> tuple[Dresser, bytes]:
+    """The dresser of a refiner, and the SHA-256 of the pictures that it is from: of their pixels, for what the parser
+    makes of them is rounded otherwise by another number of threads. b"" where it is the refiner's own.
 
     Args:
         path: where the refiner is from.
@@ -47,11 +49,13 @@ def build_dresser(
         photographs = own_photographs(path)
     source = photographs or style
     if parse and source:
-        bank, scenes = read_looks(read_photographs(source, config), parse, scenes=photographs is not None)
-        return PartLooks(bank, config.parts.candidates, parse, scenes)
+        images = read_photographs(source, config)
+        bank, scenes = read_looks(images, parse, scenes=photographs is not None)
+        return PartLooks(bank, config.parts.candidates, parse, scenes), hashlib.sha256(images).digest()
     if style is not None:
-        return PictureStyles(read_style(style, config.data.channels), config.style.candidates)
-    return read_dresser(published.looks, config, parse)
+        styles = read_style(style, config.data.channels)
+        return PictureStyles(styles, config.style.candidates), hashlib.sha256(styles).digest()
+    return read_dresser(published.looks, config, parse), b""
 
 
 def published_parser(path: Path, published: PublishedRefiner, dtype: str) -> Parse | None:

@@ -89,7 +89,7 @@ class Refiner:
         network = restore_network(path, published, dtype)
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
         sources = (source and Path(source) for source in (style, photographs))
-        self.dresser = build_dresser(path, published, dtype, *sources)
+        self.dresser, self._pictures = build_dresser(path, published, dtype, *sources)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
         self.about = {
             "model": os.path.abspath(path),
@@ -99,7 +99,7 @@ class Refiner:
             "scale": scale,
             "precision": dtype,
         }
-        self._published, self._other_style = published.fingerprint, style is not None
+        self._published = published.fingerprint
         self._styled = bool(published.config.style.candidates)
         self._draw_by(seed)
         self._memory = working_bytes(memory_gib)
@@ -149,10 +149,7 @@ class Refiner:
         """The fingerprint, from that of what was published."""
         differing = [f"seed {self._seed}".encode()] if self._seed else []
         differing += [self.about["precision"].encode()] * (self.about["precision"] != "float32")
-        if self._other_style or self.dresser.has_scenes:
-            differing += [values.tobytes() for values in self.dresser.arrays().values()]
-        if self.dresser.has_scenes:
-            differing += [values.tobytes() for values in self.dresser.scenes]
+        differing += [b"scenes"] * self.dresser.has_scenes + [self._pictures] * bool(self._pictures)
         differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
         if not differing:
             return self._published

@@ -9,9 +9,10 @@ from tiny import SIZE, tiny_config, write_pile
 from simrefine.catalogue import PARTS
 from simrefine.cli import main
 from simrefine.data.dressing import PartLooks, PictureStyles
-from simrefine.data.images import Picture, encode_picture
+from simrefine.data.images import Picture, encode_picture, read_picture
 from simrefine.errors import UserError
 from simrefine.models.parser import build_parser, parser_of
+from simrefine.refining import photographs
 from simrefine.refining.refiner import load
 from simrefine.training.dressing import prepare_dressing
 from simrefine.training.inputs import read_piles
@@ -160,6 +161,25 @@ def test_without_its_photographs_a_refiner_gives_colours_only_and_says_so(piles,
         [*arguments, str(tmp_path / "out3"), "--photos", str(tmp_path / "moved"), "--style", str(tmp_path / "moved")],
     )
     assert done.exit_code != 0 and "both given" in done.output
+
+
+def test_another_photograph_makes_another_refiner_and_the_rounding_of_the_parser_does_not(piles, tmp_path, monkeypatch):
+    """Two machines with unlike numbers of cores share a folder."""
+    write_masks(tmp_path / "renders-masks")
+    train(tiny_config(**piles), tmp_path / "run", quiet=True)
+    here = load(tmp_path / "run").fingerprint
+    published_parser = photographs.published_parser
+
+    def rounded_otherwise(*arguments):
+        parse = published_parser(*arguments)
+        return lambda images: np.clip(parse(images), 1, None)
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(photographs, "published_parser", rounded_otherwise)
+        assert load(tmp_path / "run").fingerprint == here
+    picture = next(Path(piles["data__real"]).glob("*.png"))
+    picture.write_bytes(encode_picture(Picture(255 - read_picture(picture).pixels), ".png"))
+    assert load(tmp_path / "run").fingerprint != here
 
 
 def test_photographs_are_refused_where_the_refiner_was_trained_without_rooms(piles, tmp_path):
