@@ -205,8 +205,9 @@ def refine(context, inputs, model, out, precision, style, photos, seed, draws, s
 def _choose_engine(engine: str, options: dict):
     """The function that refines a folder; takes what is the other's out of its options."""
     if engine == "ray":
-        from simrefine.refining.on_ray import refine_on_ray
+        from simrefine.refining.on_ray import import_ray, refine_on_ray
 
+        import_ray()  # is it there?
         if options.pop("shard") != (1, 1):
             raise UserError("--engine ray and --shard are both given", "leave --shard out: Ray hands out the parts")
         return refine_on_ray

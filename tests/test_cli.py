@@ -1,8 +1,10 @@
 """The command line as a user types it: exit codes, messages, and the whole way from two folders to a refined one."""
 
+import re
 import shutil
 import subprocess
 import sys
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -132,6 +134,22 @@ def test_shards_do_together_what_one_run_does(trained, tmp_path):
     for wrong in ("2", "0/2", "3/2", "a/b"):
         refused = run(*arguments, "--shard", wrong, "--out", tmp_path / "none")
         assert refused.exit_code == EXIT_USER_ERROR and "shard" in refused.output, wrong
+
+
+def test_an_engine_is_given_what_is_its_own(trained, tmp_path, monkeypatch):
+    folder, renders, _ = trained
+    arguments = ("refine", renders / "a", "--model", folder, "--out", tmp_path / "out")
+    for flags, says, modules in (
+        (["--workers", "2"], "--workers are those of --engine ray", {}),
+        (["--engine", "ray", "--shard", "1/2"], "leave --shard out", {"ray": ModuleType("ray")}),
+        (["--engine", "ray"], "needs Ray.*pip install", {"ray": None}),
+    ):
+        with monkeypatch.context() as patch:
+            for name, module in modules.items():
+                patch.setitem(sys.modules, name, module)
+            refused = run(*arguments, *flags)
+        assert refused.exit_code == EXIT_USER_ERROR and re.search(says, refused.output), refused.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_are_refined_by_name_and_one_that_cannot_be_is_explained(trained, tmp_path):

@@ -115,9 +115,8 @@ def measure_verification(
     scores = {name: {measure: [] for measure in MEASURES} for name in sets}
     for name, seed, report in each_training(sets, seeds, progress):
         vectors = train_embedding(sets[name], seed, steps, precision, report)(test.images)
-        cosines = vectors @ vectors.T
-        scores[name]["auc"].append(auc_of(cosines[same], cosines[other]))
-        scores[name]["tar"].append(true_accepts(cosines[same], cosines[other]))
+        for measure, score in zip(MEASURES, compare_pairs(vectors, test), strict=True):
+            scores[name][measure].append(score)
     return {
         "seeds": list(seeds),
         "steps": steps,
@@ -167,6 +166,13 @@ def train_embedding(
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     return embed
+
+
+def compare_pairs(vectors: np.ndarray, test: People) -> tuple[float, float]:
+    """The MEASURES of a network by its unit vectors [n, d] of the faces of `test`."""
+    same, other = _pairs(test.people, test.clips)
+    cosines = vectors @ vectors.T
+    return auc_of(cosines[same], cosines[other]), true_accepts(cosines[same], cosines[other])
 
 
 def true_accepts(same: np.ndarray, other: np.ndarray, false_accepts: float = FALSE_ACCEPTS) -> float:

@@ -75,14 +75,14 @@ def refine_on_ray(
     Raises:
         UserError: ray is not installed, or a part's worker died more than RETRIES times; see also `refine_folder`.
     """
-    started, out = monotonic(), Path(os.path.abspath(out))
+    ray, started, out = import_ray(), monotonic(), Path(os.path.abspath(out))
     inputs = [Path(folder)] if isinstance(folder, str | os.PathLike) else folder
     inputs = [Path(os.path.abspath(path)) for path in inputs]
     check_places(inputs, out)
     work = list_work(inputs, out, exclude, copy)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     options |= {"exclude": exclude, "copy": copy, "strength": strength}
-    with _cluster() as ray:
+    with _connected(ray):
         share = _divide(ray, workers)
         refine_part = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=RETRIES)(_refine_part)
         common = (_recipe(refiner), memory_gib, share.neighbours, inputs, out, options)
@@ -122,17 +122,26 @@ def _refine_part(
     return refine_folder(_load(recipe, memory_gib), inputs, out, shard=shard, memory_gib=memory_gib, **options)
 
 
-@contextmanager
-def _cluster() -> Iterator[Any]:
-    """Ray, connected to the cluster that there is, or to one of this machine for as long as the block lasts."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a cluster that is started here reports to its makers
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+def import_ray() -> Any:
+    """The package, whose clusters are told to report nothing to its makers, unless the environment says otherwise.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # does what it will do one day, and warns no more
     try:
         import ray
     except ImportError as error:
         raise UserError("--engine ray needs Ray", "install it: pip install -c constraints.txt '.[ray]'") from error
+    return ray
+
+
+@contextmanager
+def _connected(ray: Any) -> Iterator[None]:
+    """Within the block there is a cluster: the one that was there, or one of this machine."""
     if ray.is_initialized():  # in a program that has other uses for it
-        yield ray
+        yield
         return
     own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     quiet = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": {"env_vars": own}}
@@ -141,7 +150,7 @@ def _cluster() -> Iterator[Any]:
     except ConnectionError:
         ray.init(include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     try:
-        yield ray
+        yield
     finally:
         ray.shutdown()
 

@@ -38,8 +38,8 @@ class Refiner:
 
     Args:
         path: the folder.
-        precision: "float32" gives the same pictures on every CPU; "auto" or "bfloat16" may differ by a gray
-            level and is several times faster where the hardware has bfloat16.
+        precision: "float32" gives the same pictures on every CPU, and with other threads to a gray level; "auto" or
+            "bfloat16" may differ by a gray level and is several times faster where the hardware has bfloat16.
         style: a photograph, or a folder of them, whose colours faces are given; None = those it was trained with.
         photographs: a folder of photographs in whose rooms faces are put, where the refiner was trained so; None = the
             run's own, while they are there. What comes out then holds parts of those photographs.
