@@ -10,6 +10,7 @@ from simrefine.errors import UserError
 
 BACKENDS = ("tensorflow", "jax")
 JAX_ON_CUDA = ("jax_cuda12_plugin", "jax_cuda13_plugin")  # what the extra `jax-cuda` installs, in one version
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # an environment in which there is none
 NVIDIA_DRIVERS = ("/proc/driver/nvidia/version", "/dev/dxg")  # the second is that of WSL
 
 
@@ -54,7 +55,7 @@ def _choose_device(device: str, environment: MutableMapping[str, str]) -> None:
     if kind not in ("auto", "all", "cpu", "gpu") or (colon and not (kind == "gpu" and number.isdecimal())):
         raise UserError(f"the device {device!r} is unknown", "choose auto, cpu, gpu, one of several as gpu:0, or all")
     if kind == "cpu":
-        environment |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+        environment |= NO_GPU
     elif colon:
         visible = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         if visible and int(number) >= len(visible):

@@ -13,6 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
+from simrefine import backend
+from simrefine.choice import NO_GPU
 from simrefine.data.folders import REJECTS, write_rejects
 from simrefine.errors import UserError
 from simrefine.memory import SHARE, memory_bytes
@@ -24,7 +26,6 @@ PARTS = 4  # a worker: one that is slower takes fewer of them, and one that dies
 RETRIES = 3  # of a part whose worker died
 LOOK_UP = 0.5  # seconds between two looks at whether to stop
 STORE_BYTES = 100 * 2**20  # of shared memory for a cluster of this machine alone, through which next to nothing passes
-PASSED_ON = ("KERAS_BACKEND",)  # of the environment, where it says what computes
 COUNTED = ("written", "skipped", "rejected")  # of a Summary
 PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # a Keras policy to what `load` calls it
 
@@ -143,7 +144,7 @@ def _connected(ray: Any) -> Iterator[None]:
     if ray.is_initialized():  # in a program that has other uses for it
         yield
         return
-    own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    own = {"KERAS_BACKEND": backend.name} | (NO_GPU if _wants_no_gpu() else {})
     quiet = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": {"env_vars": own}}
     try:
         ray.init(address="auto", **quiet)
@@ -155,9 +156,13 @@ def _connected(ray: Any) -> Iterator[None]:
         ray.shutdown()
 
 
+def _wants_no_gpu() -> bool:
+    return os.environ.get("CUDA_VISIBLE_DEVICES") == NO_GPU["CUDA_VISIBLE_DEVICES"]
+
+
 def _divide(ray: Any, workers: int | None) -> Share:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = 0 if os.environ.get("CUDA_VISIBLE_DEVICES") == "-1" else int(sum(each.get("GPU", 0) for each in machines))
+    gpus = 0 if _wants_no_gpu() else int(sum(each.get("GPU", 0) for each in machines))
     workers = workers or gpus or len(machines)
     cpus = [max(1, int(each.get("CPU", 1))) for each in machines]
     own = max(1, min(min(cpus), sum(cpus) // workers))

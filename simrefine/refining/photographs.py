@@ -49,7 +49,7 @@ def build_dresser(
         photographs = own_photographs(path)
     source = photographs or style
     if parse and source:
-        images = read_photographs(source, config)
+        images = np.ascontiguousarray(read_photographs(source, config))
         bank, scenes = read_looks(images, parse, scenes=photographs is not None)
         return PartLooks(bank, config.parts.candidates, parse, scenes), hashlib.sha256(images).digest()
     if style is not None:

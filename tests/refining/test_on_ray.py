@@ -23,7 +23,7 @@ FACES = 60
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run, and renders with a label file, a picture that is none and part of a name in another case."""
+    """A run, and renders beside a label file and a picture that is none."""
     home = tmp_path_factory.mktemp("ray")
     write_pile(home / "real", 8, real=True)
     write_pile(home / "renders", FACES)

@@ -183,6 +183,15 @@ def test_another_photograph_makes_another_refiner_and_the_rounding_of_the_parser
     assert load(tmp_path / "run").fingerprint != here
 
 
+def test_a_style_that_is_wider_than_it_is_high_is_taken_as_it_is(piles, tmp_path):
+    write_masks(tmp_path / "renders-masks")
+    train(tiny_config(**piles), tmp_path / "run", quiet=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE + 8, 3), np.uint8)
+    (tmp_path / "style.png").write_bytes(encode_picture(Picture(pixels), ".png"))
+    styled, usual = (load(tmp_path / "run", style=style) for style in (tmp_path / "style.png", None))
+    assert styled.fingerprint != usual.fingerprint and not styled.dresser.has_scenes
+
+
 def test_photographs_are_refused_where_the_refiner_was_trained_without_rooms(piles, tmp_path):
     train(tiny_config(**piles), tmp_path / "run", quiet=True)
     with pytest.raises(UserError, match="not trained on faces in photographs' rooms"):
