@@ -111,6 +111,14 @@ def show_config(toml):
     type=click.Path(path_type=Path),
     help="photographs in whose rooms faces are put [default: the run's own]",
 )
+@click.option(
+    "--masks",
+    metavar="DIR",
+    default="auto",
+    show_default=True,
+    help="part masks of these pictures, as in training: heads are cut out along them; auto: DIR-masks beside DIR; '': "
+    "none",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="another seed: other colours")
 @click.option(
     "--draws",
@@ -166,7 +174,7 @@ def show_config(toml):
 )
 @computes
 @click.pass_context
-def refine(context, inputs, model, out, precision, style, photos, seed, draws, scale, engine, **options):
+def refine(context, inputs, model, out, precision, style, photos, masks, seed, draws, scale, engine, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     A second run does only what is missing.
@@ -182,7 +190,7 @@ def refine(context, inputs, model, out, precision, style, photos, seed, draws, s
     if style and photos:
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
     how = {"style": style, "seed": seed, "photographs": photos, "scale": scale, "memory_gib": options["memory_gib"]}
-    refiner = load(model, precision, **how)
+    refiner = load(model, precision, **how).with_masks(masks, inputs[0] if len(inputs) == 1 else None)
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
@@ -300,6 +308,13 @@ def export(run, out, to):
     help="compare at this side, px [default: the model's, or raw's]",
 )
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
+@click.option(
+    "--masks",
+    metavar="DIR",
+    default="auto",
+    show_default=True,
+    help="with --model: part masks of the rendered faces; auto: RAW-masks beside RAW; '': none",
+)
 @click.option("--weights", metavar="FILE", help="adds FID: InceptionV3's weights file, or 'imagenet'")
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="trainings a set")
 @click.option(

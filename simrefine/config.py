@@ -586,6 +586,12 @@ def _parsed(kind: Any, value: Any) -> Any:
     raise ValueError(value)
 
 
+def masks_beside(folder: Path | str) -> str:
+    """The folder of part masks that lies beside a folder of pictures; "" where none does."""
+    beside = os.path.normpath(folder) + MASKS
+    return beside if os.path.isdir(beside) else ""
+
+
 def _resolve(flat: dict[str, Any]) -> None:
     """Fills in what 0 and relative paths stand for, and refuses options that exclude each other or do nothing."""
     _refuse_idle(flat)
@@ -593,8 +599,7 @@ def _resolve(flat: dict[str, Any]) -> None:
         beside = os.path.join(flat["data.synthetic"], ANNOTATIONS)
         flat["labels.file"] = beside if os.path.exists(beside) else ""
     if flat["parts.masks"] == "auto" and flat["data.synthetic"]:
-        beside = os.path.normpath(flat["data.synthetic"]) + MASKS
-        flat["parts.masks"] = beside if os.path.isdir(beside) else ""
+        flat["parts.masks"] = masks_beside(flat["data.synthetic"])
     try:
         parse_classes(flat["parts.classes"])
     except ValueError as error:

@@ -25,7 +25,7 @@ from simrefine.data.looks import (
     recolour,
     statistics_of,
 )
-from simrefine.data.parts import as_shares, shares_in
+from simrefine.data.parts import as_shares, edge_reach, fill_in, follow_edges, shares_in
 from simrefine.data.scenes import (
     OUTLINE,
     Scenes,
@@ -44,6 +44,8 @@ LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is large
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
 
 Parse = Callable[[np.ndarray], np.ndarray]  # uint8 faces to uint8 soft labels, see `models.parser.parser_of`
+# What is known of the parts of n faces: of each its part labels, uint8 [h, w], or None; see data/parts.py.
+Known = Sequence[np.ndarray | None] | None
 Look = Callable[[Window], np.ndarray]  # a window of a face, dressed: float32 [1, rows, columns, c] in [-1, 1]
 
 
@@ -62,11 +64,11 @@ class Dresser(Protocol):
     def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
         """A batch of the pile that it was made for."""
 
-    def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
+    def dress_alone(self, pictures: np.ndarray, seed: int, known: Known = None) -> Dressed:
         """Any faces, float32 [n, h, w, c] in [-1, 1]. Each draws from its own pixels and `seed`: whatever comes with
         it, and in whichever order, it is dressed alike."""
 
-    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window]) -> Look:
+    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
         """The same of one face, uint8 [1, h, w, c], so large that it is looked at in windows, which cover it once, and
         is dressed window by window."""
 
@@ -90,10 +92,10 @@ class PictureStyles:
     def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
         return Dressed(restyle(batch.pictures, self.styles, self._candidates, rng), None)
 
-    def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
+    def dress_alone(self, pictures: np.ndarray, seed: int, known: Known = None) -> Dressed:
         return Dressed(restyle_alone(pictures, self.styles, self._candidates, seed), None)
 
-    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window]) -> Look:
+    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
         if not self._candidates:
             return lambda window: to_signed(window.of(image))
         own = read_styles(image)
@@ -132,16 +134,19 @@ class PartLooks:
         draws = rng.random((len(soft), self._candidates))
         return self._dress(batch.pictures, as_shares(soft, *batch.pictures.shape[1:3]), draws)
 
-    def dress_alone(self, pictures: np.ndarray, seed: int) -> Dressed:
+    def dress_alone(self, pictures: np.ndarray, seed: int, known: Known = None) -> Dressed:
         images = to_uint8(pictures)
         draws = [own_generator(image, seed).random(self._candidates) for image in images]
-        return self._dress(pictures, as_shares(self._parse(images), *images.shape[1:3]), np.array(draws))
+        soft = [as_shares(maps[None], *images.shape[1:3])[0] for maps in self._maps(images, known)]
+        return self._dress(pictures, np.stack(soft), np.array(draws))
 
-    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window]) -> Look:
-        size, maps = image.shape[1:3], self._parse(image)
+    def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
+        size, maps = image.shape[1:3], self._maps(image, known)[0][None]
 
         def soft(window: Window) -> np.ndarray:
-            return shares_in(maps, *size, window)
+            seen = window.grown(edge_reach(size[0]), *size)
+            followed = follow_edges(shares_in(maps, *size, seen), to_signed(seen.of(image)), size[0])
+            return window.within(seen).of(followed)
 
         moments = (read_moments(to_signed(window.of(image)), soft(window)) for window in everywhere)
         statistics = statistics_of(reduce(Moments.__add__, moments))
@@ -157,7 +162,12 @@ class PartLooks:
             return recoloured
         return place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
 
+    def _maps(self, images: np.ndarray, known: Known) -> list[np.ndarray]:
+        """Of each image its soft labels, uint8 [s, t, parts]: the known ones, and where there are none the parser's."""
+        return [fill_in(*pair) for pair in zip(known or [None] * len(images), self._parse(images), strict=True)]
+
     def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
+        soft = follow_edges(soft, pictures)
         statistics = part_statistics(pictures, soft)
         chosen = choose(*statistics[:2], outline(soft, dilation=0), self.bank, draws)
         dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))

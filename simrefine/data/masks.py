@@ -6,16 +6,47 @@ entry i is the gray level i; a gray PNG is read in the same way, its levels bein
 """
 
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
 from simrefine.data.images import ImageError, Picture, decode_picture, encode_picture, read_content
+from simrefine.data.parts import labels_of_mask
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _GRAY, _PALETTE = 0, 3  # types of PNG whose samples can be classes
 _LAYOUT = b"IDAT", b"IEND", b"eXIf"  # what else decides where which index lies; eXIf may turn the picture
+
+MOST_SIDE = 512  # px of the shorter side of part labels; of larger masks each second pixel is taken, or third, ...
+SAME_SHAPE = 0.02  # by how much the sides of a mask may be in another ratio than those of its picture
+
+
+class MaskFolder(NamedTuple):
+    """A folder of part masks, named as pictures of another folder, and which part each of their classes is."""
+
+    folder: Path
+    classes: Mapping[int, str]
+
+    def find(self, relative: PurePosixPath | str) -> Path | None:
+        """The mask of a picture, by its path below its folder; None where there is none."""
+        path = (self.folder / relative).with_suffix(".png")
+        return path if path.exists() else None
+
+    def read(self, path: Path, height: int, width: int) -> np.ndarray:
+        """The part labels, uint8 [h, w] (see data/parts.py), of the mask of a picture of this height and width, px,
+        which may be of another size.
+
+        Raises:
+            ImageError: it cannot be read, or its sides are in another ratio.
+        """
+        labels = labels_of_mask(read_mask(path), self.classes)
+        rows, columns = labels.shape
+        if abs(rows * width / (columns * height) - 1) > SAME_SHAPE:
+            raise ImageError(f"{columns} x {rows} pixels do not lie on a picture of {width} x {height}")
+        every = -(-min(rows, columns) // MOST_SIDE)
+        return labels[::every, ::every]
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -13,6 +13,8 @@ from simrefine.catalogue import PARTS
 from simrefine.data.windows import Window, resize_into
 
 UNKNOWN = 255
+FOLLOWED = 2 / 64  # how far an edge is looked for around a pixel, in shares of the height
+STEADY = 0.002  # variance, of values in [-1, 1], well below which a window of a picture has no edge to follow
 
 # Polygons of the 68 points (see data/points.py), in the order in which they are drawn.
 _POLYGONS = (
@@ -33,13 +35,19 @@ OF_POINTS = frozenset(("background", *(part for part, _ in _POLYGONS)))
 def parts_of_mask(mask: np.ndarray, classes: Mapping[int, str], size: int) -> np.ndarray:
     """Part labels, uint8 [size, size], of a mask of classes, uint8 [h, w], cropped and resized as its picture is by
     `images.fit_square`. Classes that the table does not name are UNKNOWN."""
+    labels = labels_of_mask(mask, classes)
+    side = min(mask.shape)
+    top, left = ((length - side) // 2 for length in mask.shape)
+    square = labels[top : top + side, left : left + side]
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_NEAREST)
+
+
+def labels_of_mask(mask: np.ndarray, classes: Mapping[int, str]) -> np.ndarray:
+    """The same as large as the mask is, uint8 [h, w]."""
     table = np.full(256, UNKNOWN, np.uint8)
     for number, part in classes.items():
         table[number] = PARTS.index(part)
-    side = min(mask.shape)
-    top, left = ((length - side) // 2 for length in mask.shape)
-    square = table[mask][top : top + side, left : left + side]
-    return cv2.resize(square, (size, size), interpolation=cv2.INTER_NEAREST)
+    return table[mask]
 
 
 def parts_of_points(points: np.ndarray, size: int) -> np.ndarray:
@@ -65,6 +73,74 @@ def soften(labels: np.ndarray, size: int) -> np.ndarray:
             covered = (picture == part).astype(np.float32)
             soft[place, ..., part] = cv2.resize(covered, (size, size), interpolation=cv2.INTER_AREA)
     return soft
+
+
+def fill_in(labels: np.ndarray | None, parsed: np.ndarray) -> np.ndarray:
+    """What is known of a picture's parts, and what a parser says where nothing is.
+
+    Args:
+        labels: part labels, uint8 [h, w]; None where nothing is known.
+        parsed: soft labels, uint8 [s, t, parts] with 255 for 1.
+
+    Returns:
+        Soft labels, uint8 [h, w, parts], or `parsed`.
+    """
+    if labels is None:
+        return parsed
+    known = labels[..., None] == np.arange(len(PARTS))
+    unknown = ~known.any(axis=-1, keepdims=True)
+    filled = np.uint8(255) * known
+    return np.where(unknown, resize_soft(parsed[None], *labels.shape)[0], filled) if unknown.any() else filled
+
+
+def follow_edges(soft: np.ndarray, pictures: np.ndarray, height: int | None = None) -> np.ndarray:
+    """Soft labels, float32 [n, h, w, parts], whose outlines follow those of their pictures, float32 [n, h, w, c] in
+    [-1, 1]: a guided filter (He et al. 2013, "Guided image filtering", equations 14 to 16). A pixel that is half hair
+    and half skin by its colour then has half of each label, which masks and parsers know no better than to a pixel.
+
+    Args:
+        height: of the whole pictures, px, where these are windows of them; `edge_reach` px around a window is seen.
+    """
+    radius = _edge_radius(height or pictures.shape[1])
+    return np.stack([_follow_edges(*pair, radius) for pair in zip(soft, pictures, strict=True)])
+
+
+def edge_reach(height: int) -> int:
+    """How far around a pixel `follow_edges` looks in pictures of this height, px."""
+    return 2 * _edge_radius(height)
+
+
+def _edge_radius(height: int) -> int:
+    return max(1, round(FOLLOWED * height))
+
+
+def _follow_edges(soft: np.ndarray, picture: np.ndarray, radius: int) -> np.ndarray:
+    """One picture's: in each window labels are the linear function of colours that fits them best."""
+    height, width, channels = picture.shape
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        flat = np.ascontiguousarray(values.reshape(height, width, -1))
+        return cv2.blur(flat, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT_101).reshape(values.shape)
+
+    both = np.concatenate([picture, soft], axis=-1)
+    means = mean(both)
+    products = mean(picture[..., :, None] * both[..., None, :])
+    covariances = products - means[..., :channels, None] * means[..., None, :]
+    spread, shared = np.split(covariances, [channels], axis=-1)  # of colours, and of colours with labels
+    slopes = _inverse(spread + STEADY * np.eye(channels, dtype=np.float32)) @ shared
+    offsets = means[..., None, channels:] - means[..., None, :channels] @ slopes
+    slopes, offsets = np.split(mean(np.concatenate([slopes, offsets], axis=-2)), [channels], axis=-2)
+    followed = np.clip((picture[..., None, :] @ slopes + offsets)[..., 0, :], 0, 1)
+    return followed / np.maximum(followed.sum(axis=-1, keepdims=True), 1e-6)
+
+
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    """Of symmetric [..., c, c], c 1 or 3; by cofactors, as numpy's own takes several times longer for so many."""
+    if matrices.shape[-1] == 1:
+        return 1 / matrices
+    a, b, c = np.moveaxis(matrices, -2, 0)
+    cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-1)
+    return cofactors / (a * cofactors[..., 0]).sum(axis=-1)[..., None, None]
 
 
 def resize_soft(soft: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -122,7 +122,7 @@ def place_in(
         # The head's own colour where a pixel is partly head, so that no rim of the old background comes along.
         own = np.where(inner(seen) > SOLID, before, resize_into(near, height, width, seen))
         view = _see(scenes, height, width, seen)
-        return window.within(seen).of(_compose(before, own, labels, view, height, usual))
+        return window.within(seen).of(_compose(before, own, labels, view, usual))
 
     return placed
 
@@ -169,22 +169,20 @@ def _compose(
     persons: np.ndarray,
     soft: np.ndarray,
     view: _View,
-    height: int,
     usual: np.ndarray,
 ) -> np.ndarray:
     """Persons, which have no other colour in them, in the photographs' clothes before the photographs' rooms.
 
     Args:
         pictures, persons, soft: float32 [n, rows, columns, ...], the window that `view` has of the scenes.
-        height: of the whole pictures, px.
         usual: the mean light of the clothes in whole pictures, [n, 1, 1, 1].
     """
     heads, own = head(soft), soft[..., CLOTHES, None]
     light = pictures.mean(axis=-1, keepdims=True)
     carried = np.clip(view.clothes + (1 - view.worn) * (light - usual), -1, 1)
     dressed = np.where(view.clothed, carried, pictures)
-    behind = _mix(own / np.maximum(1 - heads, 1e-3), dressed, view.rooms, height)
-    return _mix(heads, persons, behind, height)
+    behind = _mix(own / np.maximum(1 - heads, 1e-3), dressed, view.rooms)
+    return _mix(heads, persons, behind)
 
 
 def head(soft: np.ndarray) -> np.ndarray:
@@ -223,16 +221,10 @@ def _eroded(share: np.ndarray, reach: int) -> np.ndarray:
     return cv2.erode(share, np.ones((2 * reach + 1,) * 2))
 
 
-def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray, height: int) -> np.ndarray:
-    """Pictures before others, by their share of each pixel. The parser's doubt at an outline is wider than the outline
-    is soft, most of all where its maps were enlarged; cut sharp, it would be all steps, which no lens draws."""
-    cut = _cut(share, height)
-    cut = np.stack([cv2.GaussianBlur(one, (0, 0), LENS) for one in cut[..., 0]])[..., None]
-    return cut * before + (1 - cut) * behind
-
-
-def _cut(share: np.ndarray, height: int) -> np.ndarray:
-    return np.clip((share - 0.5) * (1 + height / 64) + 0.5, 0, 1)
+def _mix(share: np.ndarray, before: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """Pictures before others, by their share of each pixel, an outline as soft as a lens draws it."""
+    share = np.stack([cv2.GaussianBlur(one, (0, 0), LENS) for one in share[..., 0]])[..., None]
+    return share * before + (1 - share) * behind
 
 
 def _mixed_reach(height: int) -> int:

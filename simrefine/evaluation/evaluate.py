@@ -57,6 +57,7 @@ def evaluate(
     parts: Sequence[str] | None = None,
     size: int | None = None,
     exclude: Sequence[str] = (),
+    masks: Path | str = "auto",
     weights: str | None = None,
     seeds: int = SEEDS,
     draws: int = 1,
@@ -80,6 +81,7 @@ def evaluate(
         parts: which of PARTS; None = all that the given folders and labels allow.
         size: side of the square that all pictures are brought to, px; None = the model's, or the first raw picture's.
         exclude: patterns of files and folders to leave out (see `data.folders.matches`).
+        masks: with a model, part masks of `raw`, see `Refiner.with_masks`.
         weights: adds FID, with InceptionV3's weights: "imagenet" (Keras downloads them) or a local file.
         seeds: trainings a set, for usefulness and verification.
         draws: with a model and above 1, usefulness has rows of so many looks of each face too (`refine --draws`).
@@ -99,7 +101,7 @@ def evaluate(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
-    refiner = load(model) if model else None
+    refiner = load(model).with_masks(masks, Path(raw)) if model else None
     refiners = _refiners(refiner, draws)
     size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
     channels = refiner.channels if refiner else 3

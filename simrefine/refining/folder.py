@@ -21,8 +21,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from simrefine.data.dressing import Known
 from simrefine.data.folders import Record, Reject, write_rejects
 from simrefine.data.images import to_channels
+from simrefine.data.masks import MaskFolder
 from simrefine.errors import UserError
 from simrefine.files import publishing_file
 from simrefine.memory import working_bytes
@@ -51,13 +53,15 @@ LINKED = "a linked folder, not followed: refine the folder it leads to"
 
 
 class Refiner(Protocol):
-    """What `refine_folder` asks of a refiner: uint8 [n, h, w, channels] in, the same shape out."""
+    """What `refine_folder` asks of a refiner: uint8 [n, h, w, channels] in, the same shape out. Where it has masks, it
+    is also given what they say of the parts of each, see `data.dressing.Known`."""
 
     channels: int  # 1 or 3
+    masks: MaskFolder | None  # of the pictures' parts
     fingerprint: str  # SHA-256 of the weights
     about: Mapping[str, Any]  # what the manifest says of it, see `places.IDENTITY`
 
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+    def __call__(self, images: np.ndarray, known: Known = None) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def refine_folder(
     inputs = [Path(path) for path in ([folder] if isinstance(folder, str | os.PathLike) else folder)]
     _check_asked(strength, shard, overwrite)
     check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy).shard(*shard)
+    work = list_work(inputs, out, exclude, copy, refiner.masks).shard(*shard)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]
@@ -194,12 +198,13 @@ def _pass_through(
 ) -> Iterator[tuple[tuple[int, int], float]]:
     """What `write` says of each picture once it is written; see `refine_folder` for the rest."""
     pixels = working_bytes(memory_gib) // 2 // HELD_BYTES  # on their way at once; the other half is the refiner's
-    read = partial(read_raw, most_pixels=max(1, pixels // (2 * ahead + batch_size)))
+    read = partial(read_raw, masks=refiner.masks, most_pixels=max(1, pixels // (2 * ahead + batch_size)))
     large: list[Job] = []
     raw = _set_aside(tally.pass_on(run_ahead(pool, read, until_stopped(todo), ahead)), large)
     refined = tally.pass_on(_refine(refiner, until_stopped(gather_by_size(raw, batch_size, pixels))))
     yield from tally.pass_on(run_ahead(pool, write, refined, ahead))
-    yield from tally.pass_on(refine_alone(job, partial(_refine_one, refiner), write) for job in until_stopped(large))
+    alone = partial(refine_alone, masks=refiner.masks, refine=partial(_refine_one, refiner), write=write)
+    yield from tally.pass_on(alone(job) for job in until_stopped(large))
 
 
 def _set_aside(pictures: Iterable[Raw | Large], large: list[Job]) -> Iterator[Raw]:
@@ -220,7 +225,7 @@ def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Ra
             yield refined if isinstance(refined, Reject) else (batch[0], refined)
             continue
         try:
-            refined = refiner(np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch]))
+            refined = _refine_all(refiner, batch)
         except MemoryError:
             yield from _refine(refiner, (batch[: len(batch) // 2], batch[len(batch) // 2 :]))
         else:
@@ -230,9 +235,14 @@ def _refine(refiner: Refiner, batches: Iterable[list[Raw]]) -> Iterator[tuple[Ra
 def _refine_one(refiner: Refiner, raw: Raw) -> np.ndarray | Reject:
     """What the refiner makes of a picture, uint8 [h, w, refiner.channels]."""
     try:
-        return refiner(to_channels(raw.picture.pixels, refiner.channels)[None])[0]
+        return _refine_all(refiner, [raw])[0]
     except MemoryError:
         return Reject(str(raw.job.record.relative), f"{say_size(raw)}: not enough memory to refine it")
+
+
+def _refine_all(refiner: Refiner, batch: Sequence[Raw]) -> np.ndarray:
+    images = np.stack([to_channels(raw.picture.pixels, refiner.channels) for raw in batch])
+    return refiner(images, [raw.known for raw in batch]) if refiner.masks else refiner(images)
 
 
 class _Tally:

@@ -80,7 +80,7 @@ def refine_on_ray(
     inputs = [Path(folder)] if isinstance(folder, str | os.PathLike) else folder
     inputs = [Path(os.path.abspath(path)) for path in inputs]
     check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy)
+    work = list_work(inputs, out, exclude, copy, refiner.masks)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     options |= {"exclude": exclude, "copy": copy, "strength": strength}
     with _connected(ray):
@@ -98,15 +98,18 @@ def refine_on_ray(
 
 
 def _recipe(refiner: Refiner) -> tuple[tuple[str, Any], ...]:
-    """How a worker loads the same refiner: arguments of `load`, hashable."""
+    """How a worker loads the same refiner: arguments of `load`, and its masks, hashable."""
     about = refiner.about
-    as_it_was = {name: about[name] for name in ("style", "photographs", "seed", "scale")}
+    as_it_was = {name: about[name] for name in ("style", "photographs", "masks", "seed", "scale")}
     return tuple({"path": about["model"], "precision": PRECISIONS[about["precision"]], **as_it_was}.items())
 
 
 @lru_cache(maxsize=1)  # a worker refines one part after the other
 def _load(recipe: tuple, memory_gib: float) -> Refiner:
-    return load(**dict(recipe), memory_gib=memory_gib)
+    how = dict(recipe)
+    masks = how.pop("masks")
+    refiner = load(**how, memory_gib=memory_gib)
+    return refiner.with_masks(masks) if masks else refiner
 
 
 def _refine_part(

@@ -20,6 +20,7 @@ from simrefine.data.images import (
     sides_of,
     to_channels,
 )
+from simrefine.data.masks import MaskFolder
 from simrefine.errors import UserError
 from simrefine.files import write_file
 from simrefine.refining.places import Job
@@ -36,6 +37,7 @@ class Raw:
 
     job: Job
     picture: Picture
+    known: np.ndarray | None = None  # its part labels, uint8 [h, w], from its mask; see data/parts.py
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,19 +52,27 @@ class Large:
     job: Job
 
 
-def read_raw(job: Job, most_pixels: int | None = None) -> Raw | Large | Reject:
-    """Reads the picture of a job; one of more than `most_pixels` px is only looked at."""
+def read_raw(job: Job, masks: MaskFolder | None = None, most_pixels: int | None = None) -> Raw | Large | Reject:
+    """Reads the picture of a job, and its mask; one of more than `most_pixels` px is only looked at."""
     try:
         if most_pixels and _file_bytes(job.record.path) > MOST_CHANNELS * most_pixels:
             return Large(job)
         content = read_content(job.record.path)
         if most_pixels and np.prod(sides_of(content)) > most_pixels:
             return Large(job)
-        return Raw(job, decode_picture(content))
+        picture = decode_picture(content)
+        return Raw(job, picture, _read_known(job, masks, *picture.pixels.shape[:2]))
     except ImageError as error:
         return Reject(str(job.record.relative), str(error))
     except MemoryError:
         return Reject(str(job.record.relative), "not enough memory to read it")
+
+
+def _read_known(job: Job, masks: MaskFolder | None, height: int, width: int) -> np.ndarray | None:
+    try:
+        return masks and job.mask and masks.read(job.mask, height, width)
+    except ImageError as error:
+        raise ImageError(f"its mask {job.mask} cannot be used: {error}") from error
 
 
 def _file_bytes(path: Path) -> int:
@@ -72,15 +82,18 @@ def _file_bytes(path: Path) -> int:
         return 0  # reading it will report the fault
 
 
-def refine_alone(job: Job, refine: Callable[[Raw], np.ndarray | Reject], write: Callable) -> Any:
+def refine_alone(
+    job: Job, masks: MaskFolder | None, refine: Callable[[Raw], np.ndarray | Reject], write: Callable
+) -> Any:
     """A large picture's whole way, while no other is on its own: what `write` says of it, or why it was rejected.
 
     Args:
         job: its.
+        masks: of the parts of pictures.
         refine: the refiner; uint8 [h, w, c] comes out.
         write: see `write_refined`, of the picture and what the refiner made of it.
     """
-    raw = read_raw(job)
+    raw = read_raw(job, masks)
     refined = raw if isinstance(raw, Reject) else refine(raw)
     return refined if isinstance(refined, Reject) else write((raw, refined))
 

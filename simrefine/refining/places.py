@@ -29,6 +29,7 @@ from simrefine.data.folders import (
     resolved,
 )
 from simrefine.data.images import EXTENSIONS, ImageError, read_sides
+from simrefine.data.masks import MaskFolder
 from simrefine.errors import UserError
 from simrefine.files import publishing_file, remove_leftovers, reporting_disk_faults
 from simrefine.reading import Unreadable, parse_json, read_regular
@@ -40,8 +41,8 @@ COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures sid
 # Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
 # whose values a message names.
 DECISIVE = ("format", "refiner", "strength")
-IDENTITY = ("model", "step", "style", "photographs", "seed", "scale", "precision")
-SHOWN = {"model", "step", "seed", "scale", "precision", "strength"}
+IDENTITY = ("model", "step", "style", "photographs", "masks", "seed", "scale", "precision")
+SHOWN = {"model", "step", "masks", "seed", "scale", "precision", "strength"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Job:
     record: Record
     target: Path
     compare: Path
+    mask: Path | None = None  # of its parts
 
 
 @dataclass(frozen=True)
@@ -103,17 +105,20 @@ def check_places(inputs: Sequence[Path], out: Path) -> None:
         raise UserError(f"the output folder {out} is a file", "name another folder for the output")
 
 
-def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: Sequence[str]) -> Work:
+def list_work(
+    inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: Sequence[str], masks: MaskFolder | None = None
+) -> Work:
     """What there is to do.
 
     Args:
         inputs: a single folder, or pictures, which go by their names alone.
         out: the output folder; what lies in it is not part of the input, also where `out` lies in the input folder.
         exclude, copy: patterns, see `folders.matches`: files to leave out, and pictures to carry over like labels.
+        masks: of the parts of these pictures.
 
     Raises:
-        UserError: there is no picture to refine, a picture lies where comparisons go, or an output would lie outside
-            of `out`; see also `folders.list_files`.
+        UserError: there is no picture to refine, none has a mask, a picture lies where comparisons go, or an output
+            would lie outside of `out`; see also `folders.list_files`.
     """
     single = len(inputs) == 1 and not inputs[0].is_file()
     listing = list_folder(inputs[0], exclude, what="folder to refine") if single else list_files(inputs, exclude)
@@ -134,7 +139,13 @@ def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: S
     jobs = []
     for record, beside in zip(pictures, _comparison_names(pictures), strict=True):
         parent, name = record.relative.parent, record.relative.name
-        jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / beside))
+        mask = masks and masks.find(record.relative)
+        jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / beside, mask))
+    if masks and not any(job.mask for job in jobs):
+        raise UserError(
+            f"no picture of {inputs[0]} has a mask of its name in {masks.folder}",
+            "name the folder of the masks with --masks, or do without by --masks ''",
+        )
     carried = [
         (record, place(record.relative.parent) / record.relative.name) for record in labels if record not in outside
     ]
@@ -268,7 +279,7 @@ def remove_all_leftovers(out: Path, work: Work) -> None:
 
 def is_done(job: Job, compare: bool) -> bool:
     """Whether the outputs of a picture are there, whole as far as their header and end say, of the right size, and not
-    older than the picture: its labels are always renewed, so an old face must not stay beside them.
+    older than the picture or its mask: its labels are always renewed, so an old face must not stay beside them.
 
     Args:
         job: the picture.
@@ -276,7 +287,7 @@ def is_done(job: Job, compare: bool) -> bool:
     """
     files = (job.target, job.compare) if compare else (job.target,)
     try:
-        changed = job.record.path.stat().st_mtime_ns
+        changed = max(file.stat().st_mtime_ns for file in (job.record.path, job.mask) if file)
         # A link is no result: it may lead to an input. Writing replaces the link and leaves what it leads to alone.
         if any(file.is_symlink() or file.stat().st_mtime_ns < changed for file in files):
             return False

@@ -11,8 +11,11 @@ import numpy as np
 
 from simrefine import backend
 from simrefine.catalogue import REFINERS
-from simrefine.data.dressing import Look
+from simrefine.config import masks_beside, parse_classes
+from simrefine.data.dressing import Known, Look
+from simrefine.data.folders import check_folder
 from simrefine.data.images import resize, to_signed, to_uint8
+from simrefine.data.masks import MaskFolder
 from simrefine.data.windows import Window, put_together, resize_from, resize_into, windows_of
 from simrefine.errors import UserError
 from simrefine.memory import LEAST, working_bytes
@@ -59,11 +62,13 @@ class Refiner:
         size: side of the pictures it was trained on, px.
         step: the training step its weights are from.
         dresser: what gives faces their colours, and where photographs are at hand their room.
+        masks: of the parts of the pictures that are refined, see `with_masks`; None = the parser finds the parts.
         wants_photographs: it was trained on faces in photographs' rooms, and has none now.
         fingerprint: SHA-256 of all that decides the result: its weights and options, and where they are not its own or
-            the usual ones photographs, style, seed, scale, precision, and whether the network is left out.
+            the usual ones photographs, style, masks or none, seed, scale, precision, and whether the network is left
+            out.
         about: where it is from and how it was loaded, for the manifest of what it refines: model (an absolute path),
-            step, style, photographs, seed, scale, precision.
+            step, style, photographs, masks, seed, scale, precision.
     """
 
     def __init__(
@@ -91,11 +96,13 @@ class Refiner:
         sources = (source and Path(source) for source in (style, photographs))
         self.dresser, self._pictures = build_dresser(path, published, dtype, *sources)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
+        self.masks, self._classes = None, parse_classes(published.config.parts.classes) if published.parser else None
         self.about = {
             "model": os.path.abspath(path),
             "step": self.step,
             "style": style and os.path.abspath(style),
             "photographs": photographs and os.path.abspath(photographs),
+            "masks": None,
             "scale": scale,
             "precision": dtype,
         }
@@ -124,6 +131,32 @@ class Refiner:
         other._draw_by(seed)
         return other
 
+    def with_masks(self, folder: Path | str, pictures: Path | None = None) -> "Refiner":
+        """One for pictures whose parts are known: `refine_folder` gives it their masks, PNGs of the pictures' names and
+        of the classes that it was trained with. Where they say nothing, the parser does. All that was read is shared.
+
+        Args:
+            folder: of the masks; "" = none; "auto" = the one beside the folder `pictures`, of its name with -masks
+                appended, or none where it is not there or the refiner was trained without parts.
+
+        Raises:
+            UserError: it was trained without parts, or there is no such folder.
+        """
+        if folder == "auto":
+            folder = masks_beside(pictures) if pictures and self._classes else ""
+        if not folder:
+            return self
+        if not self._classes:
+            raise UserError(
+                f"{self.about['model']} was trained without parts, so masks change nothing", "leave out --masks"
+            )
+        check_folder(Path(folder), "folder of masks")
+        other = copy.copy(self)
+        other.masks = MaskFolder(Path(folder), self._classes)
+        other.about = self.about | {"masks": os.path.abspath(folder)}
+        other.fingerprint = other._identify()
+        return other
+
     def looks(self, draws: int, out: Path) -> list[tuple["Refiner", Path]]:
         """Itself and those of the seeds after its own, `draws` in all, each with the folder where its faces go: one
         render becomes `draws` pictures. Of one alone that is `out`; else `out`/seed-N, as if each were alone.
@@ -150,25 +183,30 @@ class Refiner:
         differing = [f"seed {self._seed}".encode()] if self._seed else []
         differing += [self.about["precision"].encode()] * (self.about["precision"] != "float32")
         differing += [b"scenes"] * self.dresser.has_scenes + [self._pictures] * bool(self._pictures)
+        differing += [b"masks"] * bool(self.masks)
         differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
         if not differing:
             return self._published
         return hashlib.sha256(b"".join([self._published.encode(), *differing])).hexdigest()
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+    def __call__(self, pictures: np.ndarray, known: Known = None) -> np.ndarray:
         """Refines uint8 [n, h, w, channels]; the geometry stays, so labels stay valid. Pictures of another size than
         those of the training are refined as `at_scale` has it, unless the scale is "own".
 
-        A picture's result depends on its pixels alone, not on the pictures beside it.
+        A picture's result depends on its pixels and what is known of it alone, not on the pictures beside it.
+
+        Args:
+            pictures: the faces.
+            known: of each the part labels, uint8 of any size, or None, where they are known (`data.dressing.Known`).
 
         Raises:
             UserError: the array is of another type or shape.
         """
         pictures = np.asarray(pictures)
         check_pictures(pictures, self.channels)
-        return self._in_memory(self._refine_whole, self._refine_in_windows, pictures)
+        return self._in_memory(self._refine_whole, self._refine_in_windows, pictures, known)
 
-    def dress(self, pictures: np.ndarray) -> np.ndarray:
+    def dress(self, pictures: np.ndarray, known: Known = None) -> np.ndarray:
         """What the network is given: uint8 [n, h, w, channels] to float32 of the same shape in [-1, 1], faces in the
         colours of photographs, and in their rooms where the refiner has some. An exported network needs it too.
 
@@ -177,48 +215,52 @@ class Refiner:
         """
         pictures = np.asarray(pictures)
         check_pictures(pictures, self.channels)
-        return self._in_memory(self._dress_whole, self._dress_in_windows, pictures)
+        return self._in_memory(self._dress_whole, self._dress_in_windows, pictures, known)
 
     def _in_memory(
         self,
-        whole: Callable[[np.ndarray], np.ndarray],
-        in_windows: Callable[[np.ndarray, int], np.ndarray],
+        whole: Callable[[np.ndarray, Known], np.ndarray],
+        in_windows: Callable[[np.ndarray, Known, int], np.ndarray],
         pictures: np.ndarray,
+        known: Known,
     ) -> np.ndarray:
         """Pictures worked on as many at a time as there is memory for, or if that is less than one, in windows of so
         many px."""
         if not pictures.size:
-            return whole(pictures)
+            return whole(pictures, known)
+        known = known or [None] * len(pictures)
         sides = pictures.shape[1:3]
         held = 2 * pictures[0].nbytes  # the picture and its result
         pixels = max(LEAST, self._memory - held) // 2 // self._pixel_bytes
         if at_once := pixels // max(np.prod(sides), np.prod(self._worked(*sides))):
-            return in_batches(whole, pictures, int(at_once))
+            places = np.arange(len(pictures))
+            return in_batches(lambda some: whole(pictures[some], [known[one] for one in some]), places, int(at_once))
         if len(pictures) == 1:
-            return in_windows(pictures, int(pixels))
-        return np.concatenate([in_windows(picture[None], int(pixels)) for picture in pictures])
+            return in_windows(pictures, known, int(pixels))
+        one_by_one = zip(pictures, known, strict=True)
+        return np.concatenate([in_windows(picture[None], [labels], int(pixels)) for picture, labels in one_by_one])
 
     def _worked(self, height: int, width: int) -> tuple[int, int]:
         """The sides that the network works at, for pictures of these."""
         return (height, width) if self._scale == OWN else sides_at_scale(self.size, height, width)
 
-    def _refine_whole(self, pictures: np.ndarray) -> np.ndarray:
-        styled = self._dress_whole(pictures)
+    def _refine_whole(self, pictures: np.ndarray, known: Known) -> np.ndarray:
+        styled = self._dress_whole(pictures, known)
         if self._dressed_only or not styled.size:
             return to_uint8(styled)
         refine = self._refine_padded
         return to_uint8(at_scale(self.size, refine, styled) if self._scale == TRAINING else refine(styled))
 
-    def _dress_whole(self, pictures: np.ndarray) -> np.ndarray:
+    def _dress_whole(self, pictures: np.ndarray, known: Known) -> np.ndarray:
         if not pictures.size:
             return to_signed(pictures)
-        return self.dresser.dress_alone(to_signed(pictures), self._seed).pictures
+        return self.dresser.dress_alone(to_signed(pictures), self._seed, known).pictures
 
-    def _refine_in_windows(self, picture: np.ndarray, pixels: int) -> np.ndarray:
+    def _refine_in_windows(self, picture: np.ndarray, known: Known, pixels: int) -> np.ndarray:
         """As `_refine_whole`, of one picture, uint8 [1, h, w, c], some `pixels` px at a time."""
         size = picture.shape[1:3]
         everywhere, sides = windows_of(pixels, *size), self._worked(*size)
-        look = self.dresser.look(picture, self._seed, everywhere)
+        look = self.dresser.look(picture, self._seed, everywhere, known)
 
         def tiles(dressed: Look) -> Iterator[tuple[Window, np.ndarray]]:
             return in_tiles(self._refine_padded, dressed, sides, pixels, self._overlap(), self._stride)
@@ -233,9 +275,9 @@ class Refiner:
             parts = ((window, look(window) + resize_into(change, *size, window)) for window in everywhere)
         return put_together(((window, to_uint8(part)) for window, part in parts), np.empty_like(picture))
 
-    def _dress_in_windows(self, picture: np.ndarray, pixels: int) -> np.ndarray:
+    def _dress_in_windows(self, picture: np.ndarray, known: Known, pixels: int) -> np.ndarray:
         everywhere = windows_of(pixels, *picture.shape[1:3])
-        look = self.dresser.look(picture, self._seed, everywhere)
+        look = self.dresser.look(picture, self._seed, everywhere, known)
         return put_together(((window, look(window)) for window in everywhere), np.empty(picture.shape, np.float32))
 
     def _refine_padded(self, styled: np.ndarray) -> np.ndarray:

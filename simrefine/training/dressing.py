@@ -12,8 +12,8 @@ from simrefine.config import Config, parse_classes
 from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_looks
 from simrefine.data.faces import Faces
 from simrefine.data.images import GRAY_LEVELS, ImageError, shrink, to_signed
-from simrefine.data.masks import read_mask
-from simrefine.data.parts import OF_POINTS, parts_of_mask, parts_of_points
+from simrefine.data.masks import MaskFolder, read_mask
+from simrefine.data.parts import OF_POINTS, fill_in, parts_of_mask, parts_of_points, resize_soft
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.errors import UserError
 from simrefine.methods.method import PARSER
@@ -99,16 +99,28 @@ def prepare_dressing(
         say("            renders keep their own rooms: no mask says where hair and clothes are")
     shown = photographs[spread(len(photographs), SHOWN)]
     return Dressing(
-        PartLooks(bank, config.parts.candidates, parse, rooms, _parse_all(parse, synthetic)),
+        PartLooks(bank, config.parts.candidates, parse, rooms, _labels_of_all(parse, synthetic, _masks(config))),
         parser,
         agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
         part_sheet(shown, parse(shown)),
     )
 
 
-def _parse_all(parse: Parse, faces: Faces) -> np.ndarray:
-    """The soft labels of a whole pile, which need not fit into memory as pictures."""
-    return in_batches(lambda places: parse(faces.pile[places]), np.arange(len(faces)), PARSED_AT_ONCE)
+def _labels_of_all(parse: Parse, faces: Faces, masks: MaskFolder | None) -> np.ndarray:
+    """The soft labels of a whole pile, uint8 [n, s, s, parts], which need not fit into memory as pictures: those of its
+    masks, and where there is none, or nothing is said, the parser's. Points say too little of hair and clothes."""
+
+    def labels(places: np.ndarray) -> np.ndarray:
+        parsed = parse(faces.pile[places])
+        known = (masks and _read_mask(masks, faces.names[place], LABEL_SIZE) for place in places)
+        filled = (fill_in(*pair)[None] for pair in zip(known, parsed, strict=True))
+        return np.concatenate([resize_soft(one, *parsed.shape[1:3]) for one in filled])
+
+    return in_batches(labels, np.arange(len(faces)), PARSED_AT_ONCE)
+
+
+def _masks(config: Config) -> MaskFolder | None:
+    return MaskFolder(Path(config.parts.masks), parse_classes(config.parts.classes)) if config.parts.masks else None
 
 
 def _train(parser: keras.Model, faces: PartLabels, photographs: np.ndarray, config: Config, say, pace: Pace) -> None:
@@ -142,19 +154,16 @@ def read_parts(
     Raises:
         UserError: no render has a mask in the folder that is named, or a mask cannot be read.
     """
-    folder = config.parts.masks
-    if folder:
-        table = parse_classes(config.parts.classes)
-        files = {place: Path(folder, synthetic.names[place]).with_suffix(".png") for place in chosen}
-        files = {place: file for place, file in files.items() if file.exists()}
-        if not files:
+    if masks := _masks(config):
+        found = ((place, _read_mask(masks, synthetic.names[place], side)) for place in chosen)
+        known = {place: labels for place, labels in found if labels is not None}
+        if not known:
             raise UserError(
-                f"no picture of {synthetic.folder} has a mask of its name in {folder}",
+                f"no picture of {synthetic.folder} has a mask of its name in {masks.folder}",
                 "name the folder of the masks with parts.masks, or set it to ''",
             )
-        say(f"parts       {folder}: masks of {len(files)} pictures")
-        labels = [parts_of_mask(_read(file), table, side) for file in files.values()]
-        return KnownParts(np.array([*files]), np.stack(labels), frozenset(table.values()))
+        say(f"parts       {masks.folder}: masks of {len(known)} pictures")
+        return KnownParts(np.array([*known]), np.stack([*known.values()]), frozenset(masks.classes.values()))
     if synthetic.points is not None and synthetic.points.shape[1] == 68:
         points = synthetic.points * side / config.data.size
         say(f"parts       from the label points: {', '.join(OF_POINTS)}")
@@ -163,9 +172,11 @@ def read_parts(
     return None
 
 
-def _read(path: Path) -> np.ndarray:
+def _read_mask(masks: MaskFolder, name: str, side: int) -> np.ndarray | None:
+    """The part labels, uint8 [side, side], of a picture that has a mask."""
+    path = masks.find(name)
     try:
-        return read_mask(path)
+        return path and parts_of_mask(read_mask(path), masks.classes, side)
     except ImageError as error:
         raise UserError(f"the mask {path} cannot be used: {error}", "mend it, or take it away") from error
 

@@ -39,7 +39,7 @@ class Brighter:
     """Adds ten gray levels."""
 
     def __init__(self):
-        self.channels, self.size, self.fingerprint = 3, 16, "f" * 64
+        self.channels, self.size, self.fingerprint, self.masks = 3, 16, "f" * 64, None
         self.about = {"model": "/runs/001", "step": 4}
         self.dresser = SimpleNamespace(has_scenes=False)
 

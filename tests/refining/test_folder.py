@@ -28,7 +28,7 @@ class Brighter:
     """Adds ten gray levels, and remembers the shapes of its batches."""
 
     def __init__(self, channels=3, fingerprint="f" * 64, fail_at=None, fault=RuntimeError):
-        self.channels, self.fingerprint, self.size = channels, fingerprint, 64
+        self.channels, self.fingerprint, self.size, self.masks = channels, fingerprint, 64, None
         self.shapes, self._fail_at, self._fault = [], fail_at, fault
         self.about = {"model": "/runs/001", "step": 4, "style": None, "photographs": None, "seed": 0, "scale": "own"}
 
