@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from drawn_faces import encode_palette
 
+from simrefine.catalogue import PARTS
 from simrefine.data import images
 from simrefine.data.images import ImageError, Picture, encode_picture
-from simrefine.data.masks import decode_mask, encode_mask, read_mask
+from simrefine.data.masks import MOST_SIDE, MaskFolder, decode_mask, encode_mask, read_mask
 
 HEIGHT, WIDTH = 7, 13  # 13 pixels end inside a byte at each of the smaller depths
 GRAY, PALETTE = 0, 3
@@ -88,3 +89,17 @@ def test_a_mask_without_class_indices_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     with pytest.raises(ImageError, match="more than the limit"):
         decode_mask(whole)
+
+
+def test_a_folder_of_masks_gives_the_parts_of_a_picture_of_any_size(tmp_path):
+    masks = MaskFolder(tmp_path, {0: "background", 7: "hair"})
+    large = np.zeros((2 * MOST_SIDE, 3 * MOST_SIDE), np.uint8)
+    large[:, MOST_SIDE:] = 7
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(encode_mask(large))
+    assert masks.find("a/2.jpg") is None
+    labels = masks.read(masks.find("a/1.jpg"), 20, 30)
+    assert labels.shape == (MOST_SIDE, 3 * MOST_SIDE // 2)
+    assert (labels.mean(axis=0) > 0).sum() == MOST_SIDE and labels.max() == PARTS.index("hair")
+    with pytest.raises(ImageError, match="do not lie on a picture of 30 x 30"):
+        masks.read(masks.find("a/1.jpg"), 30, 30)

@@ -3,7 +3,7 @@ import pytest
 
 from simrefine.catalogue import PARTS
 from simrefine.config import parse_classes
-from simrefine.data.parts import UNKNOWN, parts_of_mask, parts_of_points, resize_soft, soften
+from simrefine.data.parts import UNKNOWN, fill_in, follow_edges, parts_of_mask, parts_of_points, resize_soft, soften
 
 CLASSES = {0: "background", 1: "skin", 7: "skin", 6: "hair"}
 
@@ -69,3 +69,35 @@ def test_soft_labels_still_add_up_to_one_at_another_size():
         resized = resize_soft(soften(labels, 8), height, width)
         assert resized.shape == (2, height, width, len(PARTS))
         assert resized.sum(axis=-1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_pixel_on_an_outline_has_as_much_of_each_part_as_its_colour_says(channels):
+    """Of skin before a dark room, whose outline crosses pixels at 0.3, under a mask of whole pixels."""
+    covered = np.clip(np.arange(64) - 29.7, 0, 1)  # of the pixels of a row
+    picture = np.broadcast_to((-0.6 + 1.1 * covered)[None, None, :, None], (1, 64, 64, channels)).astype(np.float32)
+    labels = np.zeros((1, 64, 64), np.uint8)
+    labels[..., 31:] = PARTS.index("skin")
+    skin = follow_edges(soften(labels, 64), picture)[0, 20, :, PARTS.index("skin")]
+    assert 0.1 < skin[30] < 0.4, "the mask says 0"
+    assert skin[29] < 0.1 and skin[31] > 0.8
+    assert skin[:24].max() < 0.01 and skin[40:].min() > 0.99
+
+
+def test_where_a_picture_has_no_edge_labels_stay_where_they_are_and_add_up_to_one():
+    labels = np.zeros((1, 64, 64), np.uint8)
+    labels[..., 32:] = PARTS.index("hair")
+    soft = follow_edges(soften(labels, 64), np.full((1, 64, 64, 3), 0.2, np.float32))
+    assert (soft[..., :26, PARTS.index("hair")] < 0.01).all() and (soft[..., 38:, PARTS.index("hair")] > 0.99).all()
+    assert soft.sum(axis=-1) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_a_mask_does_not_name_is_filled_in():
+    parsed = np.zeros((4, 4, len(PARTS)), np.uint8)
+    parsed[..., PARTS.index("skin")] = 255
+    labels = np.full((8, 8), PARTS.index("hair"), np.uint8)
+    labels[:, 4:] = UNKNOWN
+    filled = fill_in(labels, parsed)
+    assert (filled[:, :4].argmax(-1) == PARTS.index("hair")).all()
+    assert (filled[:, 4:].argmax(-1) == PARTS.index("skin")).all() and (filled.sum(-1) == 255).all()
+    assert fill_in(None, parsed) is parsed

@@ -8,8 +8,9 @@ from tiny import SIZE, tiny_config, write_pile
 
 from simrefine.catalogue import PARTS
 from simrefine.cli import main
+from simrefine.data.batches import Batch
 from simrefine.data.dressing import PartLooks, PictureStyles
-from simrefine.data.images import Picture, encode_picture, read_picture
+from simrefine.data.images import Picture, encode_picture, read_picture, to_signed
 from simrefine.errors import UserError
 from simrefine.models.parser import build_parser, parser_of
 from simrefine.refining import photographs
@@ -54,6 +55,19 @@ def test_masks_beside_the_renders_are_found_and_dress_them_part_by_part(piles, t
     assert isinstance(dressing.dresser, PartLooks) and dressing.dresser.has_scenes
     assert 0 <= dressing.agreement <= 1 and dressing.sheet.shape[2] == 3
     assert any(f"masks of {COUNT} pictures" in line for line in said)
+
+
+def test_renders_are_dressed_by_their_masks_not_by_what_the_parser_makes_of_them(piles, tmp_path):
+    for path in write_masks(tmp_path / "renders-masks").iterdir():
+        mask = np.zeros((2 * SIZE, 2 * SIZE, 1), np.uint8)
+        mask[: (20 if path.stem == "003" else 8)] = 6  # hair
+        path.write_bytes(encode_picture(Picture(mask), ".png"))
+    (tmp_path / "renders-masks" / "002.png").unlink()
+    dresser = prepare(piles)[0].dresser
+    batch = Batch(to_signed(np.full((3, SIZE, SIZE, 3), 99, np.uint8)), np.array([1, 3, 2]), np.zeros(3, bool))
+    hair = dresser.dress(batch, np.random.default_rng(0)).parts[..., PARTS.index("hair")]
+    assert hair[:, :, 8].sum(axis=1)[:2] == pytest.approx([4, 10], abs=0.2)
+    assert not np.isin(hair[2].round(3), (0, 1)).all(), "which has none, and a parser of two steps"
 
 
 @pytest.mark.parametrize(
