@@ -110,6 +110,7 @@ def refine_folder(
     threads: int = 4,
     memory_gib: float | None = None,
     shard: tuple[int, int] = (1, 1),
+    packed: bool = False,
     progress: Callable[[int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
@@ -132,6 +133,7 @@ def refine_folder(
         memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
             until last and refined one by one. None = half of what the machine or its container has.
         shard: (i, n) = the i-th of n parts alone, from 1 on, see `places.Work.shard`.
+        packed: refine the pictures in .tar files of `folder` too, which are otherwise copied like labels.
         progress: called as `progress(done, found)` from the calling thread.
         stopped: asked before each file and batch; where it says so, no further one is begun.
 
@@ -142,7 +144,7 @@ def refine_folder(
     inputs = [Path(path) for path in ([folder] if isinstance(folder, str | os.PathLike) else folder)]
     _check_asked(strength, shard, overwrite)
     check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy).shard(*shard)
+    work = list_work(inputs, out, exclude, copy, packed).shard(*shard)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]

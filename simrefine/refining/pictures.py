@@ -4,7 +4,6 @@ of it, and written. A picture that cannot be read or written becomes a Reject an
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from simrefine.data.images import (
     Picture,
     decode_picture,
     encode_picture,
-    read_content,
     round_to_uint8,
     sides_of,
     to_channels,
@@ -53,9 +51,9 @@ class Large:
 def read_raw(job: Job, most_pixels: int | None = None) -> Raw | Large | Reject:
     """Reads the picture of a job; one of more than `most_pixels` px is only looked at."""
     try:
-        if most_pixels and _file_bytes(job.record.path) > MOST_CHANNELS * most_pixels:
+        if most_pixels and job.record.size > MOST_CHANNELS * most_pixels:
             return Large(job)
-        content = read_content(job.record.path)
+        content = job.record.read()
         if most_pixels and np.prod(sides_of(content)) > most_pixels:
             return Large(job)
         return Raw(job, decode_picture(content))
@@ -63,13 +61,6 @@ def read_raw(job: Job, most_pixels: int | None = None) -> Raw | Large | Reject:
         return Reject(str(job.record.relative), str(error))
     except MemoryError:
         return Reject(str(job.record.relative), "not enough memory to read it")
-
-
-def _file_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # reading it will report the fault
 
 
 def refine_alone(job: Job, refine: Callable[[Raw], np.ndarray | Reject], write: Callable) -> Any:

@@ -28,7 +28,7 @@ from simrefine.data.folders import (
     mirrored,
     resolved,
 )
-from simrefine.data.images import EXTENSIONS, ImageError, read_sides
+from simrefine.data.images import EXTENSIONS, ImageError, read_sides, sides_of
 from simrefine.errors import UserError
 from simrefine.files import publishing_file, remove_leftovers, reporting_disk_faults
 from simrefine.reading import Unreadable, parse_json, read_regular
@@ -103,12 +103,15 @@ def check_places(inputs: Sequence[Path], out: Path) -> None:
         raise UserError(f"the output folder {out} is a file", "name another folder for the output")
 
 
-def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: Sequence[str]) -> Work:
+def list_work(
+    inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: Sequence[str], packed: bool = False
+) -> Work:
     """What there is to do.
 
     Args:
         inputs: a single folder, or pictures, which go by their names alone.
         out: the output folder; what lies in it is not part of the input, also where `out` lies in the input folder.
+        packed: the pictures in a folder's .tar files are refined too; otherwise such a file is carried over as it is.
         exclude, copy: patterns, see `folders.matches`: files to leave out, and pictures to carry over like labels.
 
     Raises:
@@ -116,7 +119,11 @@ def list_work(inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: S
             of `out`; see also `folders.list_files`.
     """
     single = len(inputs) == 1 and not inputs[0].is_file()
-    listing = list_folder(inputs[0], exclude, what="folder to refine") if single else list_files(inputs, exclude)
+    listing = (
+        list_folder(inputs[0], exclude, what="folder to refine", shards=packed)
+        if single
+        else list_files(inputs, exclude)
+    )
     home = resolved(inputs[0]) if single else None
     pictures, labels = _sort_files(listing, home, out, copy)
     outside = {record for record in labels if home and _leads_out(record, home)}
@@ -280,7 +287,7 @@ def is_done(job: Job, compare: bool) -> bool:
         # A link is no result: it may lead to an input. Writing replaces the link and leaves what it leads to alone.
         if any(file.is_symlink() or file.stat().st_mtime_ns < changed for file in files):
             return False
-        short, long = read_sides(job.record.path)
+        short, long = sides_of(job.record.read())
         beside = {tuple(sorted((short, 2 * long))), tuple(sorted((long, 2 * short)))}  # side by side, lying or upright
         return read_sides(job.target) == (short, long) and (not compare or read_sides(job.compare) in beside)
     except (OSError, ImageError):

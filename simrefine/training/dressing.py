@@ -2,7 +2,7 @@
 that was trained for it, out. Without masks and points, or where it is asked for, whole pictures' colours."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import keras
@@ -11,8 +11,9 @@ import numpy as np
 from simrefine.config import Config, parse_classes
 from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_looks
 from simrefine.data.faces import Faces
+from simrefine.data.folders import Record, find_pictures
 from simrefine.data.images import GRAY_LEVELS, ImageError, shrink, to_signed
-from simrefine.data.masks import read_mask
+from simrefine.data.masks import decode_mask
 from simrefine.data.parts import OF_POINTS, parts_of_mask, parts_of_points
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.errors import UserError
@@ -145,8 +146,9 @@ def read_parts(
     folder = config.parts.masks
     if folder:
         table = parse_classes(config.parts.classes)
-        files = {place: Path(folder, synthetic.names[place]).with_suffix(".png") for place in chosen}
-        files = {place: file for place, file in files.items() if file.exists()}
+        wanted = {place: PurePosixPath(synthetic.names[place]).with_suffix(".png") for place in chosen}
+        found = find_pictures(Path(folder), wanted.values(), what="folder of masks")
+        files = {place: found[relative] for place, relative in wanted.items() if relative in found}
         if not files:
             raise UserError(
                 f"no picture of {synthetic.folder} has a mask of its name in {folder}",
@@ -163,11 +165,11 @@ def read_parts(
     return None
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(mask: Record) -> np.ndarray:
     try:
-        return read_mask(path)
+        return decode_mask(mask.read())
     except ImageError as error:
-        raise UserError(f"the mask {path} cannot be used: {error}", "mend it, or take it away") from error
+        raise UserError(f"the mask {mask.place} cannot be used: {error}", "mend it, or take it away") from error
 
 
 def _picture_styles(config: Config, synthetic: Faces, real: Faces, say) -> PictureStyles:

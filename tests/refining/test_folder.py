@@ -649,7 +649,7 @@ def test_reading_does_not_run_away_from_the_refiner(tmp_path, out, monkeypatch):
     for number in range(40):
         put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
     read, lead = [], []
-    monkeypatch.setattr(pictures_module, "read_content", lambda path: read.append(path) or path.read_bytes())
+    monkeypatch.setattr(Record, "read", lambda record: read.append(record) or record.path.read_bytes())
 
     class Slow(Brighter):
         def __call__(self, images):
