@@ -251,10 +251,10 @@ def _with_members(loose: Sequence[Record], shards: Sequence[Record], exclude: Se
     Raises:
         UserError: see `list_folder`.
     """
-    found = {record.relative: record for record in loose}
+    found = {str(record.relative): record for record in loose}
     for shard in sorted(shards, key=_order):
         for record in _list_shard(shard, exclude):
-            other = found.setdefault(record.relative, record)
+            other = found.setdefault(str(record.relative), record)
             if other is not record:
                 raise UserError(
                     f"{other.place} and {record.place} are both the picture {record.relative}",
@@ -268,7 +268,7 @@ def _list_shard(shard: Record, exclude: Sequence[str]) -> Iterable[Record]:
 
     @cache
     def is_open(folder: PurePosixPath) -> bool:
-        return not folder.parts or (is_open(folder.parent) and not _is_left_out(folder, exclude))
+        return folder.parent == folder or (is_open(folder.parent) and not _is_left_out(folder, exclude))
 
     parent, pictures, refined = shard.relative.parent, {}, set()
     for member in tar.list_members(shard.path, shard.relative):
@@ -276,7 +276,8 @@ def _list_shard(shard: Record, exclude: Sequence[str]) -> Iterable[Record]:
         if relative.name == MANIFEST and relative.parent.parts:
             refined.add(relative.parent)
         if relative.suffix.lower() in _PICTURES and is_open(relative.parent) and not _is_left_out(relative, exclude):
-            pictures[relative] = Record(shard.path, relative, member)  # of two of one name, unpacking leaves the later
+            # Of two members of one name, unpacking leaves the later.
+            pictures[str(relative)] = Record(shard.path, relative, member)
     return [record for record in pictures.values() if not refined or refined.isdisjoint(record.relative.parents)]
 
 

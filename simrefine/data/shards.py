@@ -102,6 +102,6 @@ def _fault(info: tarfile.TarInfo) -> str:
         return "a sparse file: write the shard without --sparse"
     if not info.isreg():
         return "no regular file but a link or a device: write the shard with --dereference and --hard-dereference"
-    if info.name.startswith("/") or ".." in PurePosixPath(info.name).parts:
+    if info.name.startswith("/") or ".." in info.name.split("/"):
         return "its path leads out of the folder: write the shard with relative paths"
     return ""
