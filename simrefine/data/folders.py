@@ -99,8 +99,8 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str, shards:
             it holds is not. Otherwise it is a file like any other.
 
     Raises:
-        UserError: the folder, or one in it, is missing, unreadable or not a folder; a shard is damaged, or a picture of
-            it is there twice.
+        UserError: the folder, or one in it, is missing, unreadable or not a folder; a shard is damaged, lies in what
+            `simrefine refine` wrote, or holds a picture that is there twice.
     """
     pictures, others, linked, packed, waiting = [], [], [], [], [PurePosixPath()]
     while waiting:
@@ -122,7 +122,7 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str, shards:
                 is_shard = shards and relative.suffix.lower() == tar.ENDING
                 (packed if is_shard else others).append(Record(Path(entry.path), relative))
     if packed:
-        pictures = _with_members(pictures, packed, exclude)
+        pictures = _with_members(Path(folder), pictures, packed, exclude)
     return Listing(*(tuple(sorted(records, key=_order)) for records in (pictures, others, linked)))
 
 
@@ -245,12 +245,19 @@ def _is_left_out(relative: PurePosixPath, exclude: Sequence[str]) -> bool:
     return hidden or name.lower() in _SYSTEM_FILES or matches(relative, exclude)
 
 
-def _with_members(loose: Sequence[Record], shards: Sequence[Record], exclude: Sequence[str]) -> list[Record]:
+def _with_members(
+    folder: Path, loose: Sequence[Record], shards: Sequence[Record], exclude: Sequence[str]
+) -> list[Record]:
     """The pictures of a folder, with those in its shards.
 
     Raises:
         UserError: see `list_folder`.
     """
+    if os.path.lexists(folder / MANIFEST):
+        raise UserError(
+            f"{shards[0].path} lies in a folder that simrefine wrote: it may be a copy of unrefined pictures",
+            "pack pictures into a folder of their own, or leave it out with --exclude '*.tar'",
+        )
     found = {str(record.relative): record for record in loose}
     for shard in sorted(shards, key=_order):
         for record in _list_shard(shard, exclude):

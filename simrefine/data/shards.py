@@ -50,7 +50,7 @@ def list_members(path: Path, relative: PurePosixPath) -> list[Member]:
         changed = os.stat(path).st_mtime_ns
         with tarfile.open(path, "r:") as archive:
             return [
-                Member(relative, info.name, info.offset_data, info.size, changed, _fault(info))
+                Member(relative, info.name.removeprefix("./"), info.offset_data, info.size, changed, _fault(info))
                 for info in whole_members(archive)
                 if not info.isdir()
             ]

@@ -122,16 +122,14 @@ def refine_folder(
     Args:
         refiner: see `Refiner`.
         folder: read, never written. Or pictures, which come out under their names, without the files beside them.
-        out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
-            on in another process. It may lie inside `folder`, and is then not read.
+        out: new, empty, or of this refiner and strength, also of a run that goes on. Inside `folder` it is not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
         copy: patterns of pictures that are labels, such as part masks: copied byte for byte like what is no picture.
         strength: the share of the change that is applied: 0 gives the raw pixels, 1 the refined ones.
         compare: also write raw and refined side by side to `out`/_compare, as PNG: a.png, and a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size, threads: pictures of one size that the refiner gets at once, at most; for reading and writing.
-        memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
-            until last and refined one by one. None = half of what the machine or its container has.
+        memory_gib: GiB that the process may take in all: the largest pictures come last, one by one. None = half of all.
         shard: (i, n) = the i-th of n parts alone, from 1 on, see `places.Work.shard`.
         packed: refine the pictures in .tar files of `folder` too, which are otherwise copied like labels.
         progress: called as `progress(done, found)` from the calling thread.

@@ -150,10 +150,12 @@ def test_what_cannot_be_decoded_or_is_no_file_of_the_tar_is_rejected_by_name(tmp
         put(archive, "../outside.png", good)
     pile = Pile(listed(folder), **READ)
     assert [str(record.relative) for record in pile.records] == ["000.png", "001.png", "folder.png/002.png"]
-    reasons = {reject.relative.removeprefix("s.tar: "): reject.reason for reject in pile.rejects}
-    assert set(reasons) == {"half.png", "soft.png", "hard.png", "/etc/absolute.png", "../outside.png"}
-    assert "truncated PNG" in reasons["half.png"] and "link" in reasons["soft.png"] and "link" in reasons["hard.png"]
-    assert "leads out" in reasons["/etc/absolute.png"] and "leads out" in reasons["../outside.png"]
+    reasons = {reject.relative: reject.reason for reject in pile.rejects}
+    bad = ("half.png", "soft.png", "hard.png", "/etc/absolute.png", "../outside.png")
+    assert set(reasons) == {f"s.tar: {name}" for name in bad}
+    half, soft, hard, absolute, outside = (reasons[f"s.tar: {name}"] for name in bad)
+    assert "truncated PNG" in half and "link" in soft and "link" in hard
+    assert "leads out" in absolute and "leads out" in outside
 
 
 def test_of_a_member_that_was_added_again_the_later_counts_as_in_unpacking(tmp_path):
@@ -211,6 +213,14 @@ def test_a_picture_that_is_there_twice_is_refused_naming_both(tmp_path, other):
         first = r"0\.tar: sub/x/a\.png"
     with pytest.raises(UserError, match=rf"{first} and .*sub/1\.tar: x/a\.png are both the picture sub/x/a\.png"):
         listed(tmp_path)
+
+
+def test_a_tar_that_refine_has_copied_is_not_taken_for_refined_pictures(tmp_path):
+    write_tar(tmp_path / "s.tar", "a.png")
+    (tmp_path / "simrefine.json").touch()
+    with pytest.raises(UserError, match=r"s\.tar lies in a folder that simrefine wrote.*--exclude '\*\.tar'"):
+        listed(tmp_path)
+    assert names(tmp_path, ["*.tar"]) == []
 
 
 def test_a_shard_that_is_changed_while_it_is_read_gives_an_error_and_no_other_picture(tmp_path):
