@@ -15,6 +15,7 @@ ENDING = ".tar"
 _BLOCK = 512  # bytes; the end mark is two blocks of zeros
 _PADDING = 2**20  # bytes: what may follow it; mostly zeros up to 10 KiB
 _MAGIC = b"ustar"  # in each file's header
+_FIX = "write it again with `tar cf`, or leave it out with --exclude"
 
 
 class Member(NamedTuple):
@@ -55,11 +56,13 @@ def list_members(path: Path, relative: PurePosixPath) -> list[Member]:
                 if not info.isdir()
             ]
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}", "check its permissions") from error
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}", f"check its permissions, or {_FIX}"
+        ) from error
     except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # a header may hold any number
         raise UserError(
             f"{path} is damaged, or no uncompressed tar: {error}",
-            "write it again with `tar cf`, or leave it out with --exclude",
+            _FIX,
         ) from error
 
 

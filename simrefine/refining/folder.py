@@ -129,7 +129,7 @@ def refine_folder(
         compare: also write raw and refined side by side to `out`/_compare, as PNG: a.png, and a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size, threads: pictures of one size that the refiner gets at once, at most; for reading and writing.
-        memory_gib: GiB that the process may take in all: the largest pictures come last, one by one. None = half of all.
+        memory_gib: GiB that the process may take; the largest pictures come last, alone. None = half of what there is.
         shard: (i, n) = the i-th of n parts alone, from 1 on, see `places.Work.shard`.
         packed: refine the pictures in .tar files of `folder` too, which are otherwise copied like labels.
         progress: called as `progress(done, found)` from the calling thread.

@@ -172,9 +172,10 @@ def test_a_damaged_tar_is_named_and_never_read_in_part(tmp_path):
     wrong = bytearray(whole)
     wrong[1024 + 20] ^= 1  # in the second header
     blank = whole[:1024] + bytes(512) + whole[1536:]
+    noise = whole[:2048] + b"noise " * 85 + b"no" + whole[2560:]  # in place of the last header
     compressed = gzip.compress(whole)
     cut = [whole[:length] for length in (0, 1, 511, 700, 1024, 1100, 1536, 2600, 3072, 3100)]
-    for content in (*cut, bytes(wrong), blank, compressed, whole + whole):
+    for content in (*cut, bytes(wrong), blank, noise, compressed, whole + whole):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"s\.tar is damaged, or no uncompressed tar: .*`tar cf`.*--exclude"):
             listed(tmp_path)
@@ -199,6 +200,16 @@ def test_a_tar_of_which_headers_claim_anything_is_a_user_error_or_listed(tmp_pat
                 record.read()
         except (UserError, ImageError):
             pass
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+@pytest.mark.parametrize("size", [2**50, 2**62, 2**70])
+def test_a_tar_that_claims_more_bytes_than_there_are_is_damaged(tmp_path, kind, size):
+    info = tarfile.TarInfo("a.png")
+    info.type, info.size = kind, size
+    (tmp_path / "s.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    with pytest.raises(UserError, match=r"s\.tar (is damaged|cannot be read: Invalid).* write it again"):
+        listed(tmp_path)
 
 
 @pytest.mark.parametrize("other", ["loose", "shard"])
