@@ -56,14 +56,10 @@ def list_members(path: Path, relative: PurePosixPath) -> list[Member]:
                 if not info.isdir()
             ]
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {error.strerror or error}", f"check its permissions, or {_FIX}"
-        ) from error
+        reason = error.strerror or error
+        raise UserError(f"{path} cannot be read: {reason}", f"check its permissions, or {_FIX}") from error
     except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # a header may hold any number
-        raise UserError(
-            f"{path} is damaged, or no uncompressed tar: {error}",
-            _FIX,
-        ) from error
+        raise UserError(f"{path} is damaged, or no uncompressed tar: {error}", _FIX) from error
 
 
 def whole_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -141,7 +141,7 @@ def test_what_cannot_be_decoded_or_is_no_file_of_the_tar_is_rejected_by_name(tmp
     good = (folder / "000.png").read_bytes()
     pack(folder, folder / "s.tar")
     with tarfile.open(folder / "s.tar", "a") as archive:
-        put(archive, "half.png", good[:100])
+        put(archive, "./half.png", good[:100])
         put(archive, "folder.png", kind=tarfile.DIRTYPE)
         put(archive, "folder.png/002.png", good)
         put(archive, "soft.png", kind=tarfile.SYMTYPE, link="000.png")
