@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from simrefine.reading import Unreadable, parse_json, read_regular
+from simrefine.reading import Unreadable, parse_json, read_part, read_regular
 
 
 def test_a_regular_file_of_the_limit_is_read_and_one_byte_more_is_not(tmp_path):
@@ -13,6 +13,20 @@ def test_a_regular_file_of_the_limit_is_read_and_one_byte_more_is_not(tmp_path):
     assert read_regular(tmp_path / "a", 5) == read_regular(tmp_path / "link", 5) == b"12345"
     with pytest.raises(Unreadable, match="5 bytes, more than the limit of 4"):
         read_regular(tmp_path / "a", 4)
+
+
+def test_a_part_of_a_file_is_read_while_it_is_the_file_that_was_listed(tmp_path):
+    (tmp_path / "a").write_bytes(b"0123456789")
+    changed = os.stat(tmp_path / "a").st_mtime_ns
+    assert read_part(tmp_path / "a", 3, 4, changed, 4) == b"3456"
+    with pytest.raises(Unreadable, match="5 bytes, more than the limit of 4"):
+        read_part(tmp_path / "a", 3, 5, changed, 4)
+    with pytest.raises(Unreadable, match="ends before"):
+        read_part(tmp_path / "a", 8, 3, changed, 4)
+    with pytest.raises(Unreadable, match="changed since"):
+        read_part(tmp_path / "a", 3, 4, changed + 1, 4)
+    with pytest.raises(Unreadable, match="not a regular file"):
+        read_part(tmp_path, 0, 1, changed, 4)
 
 
 def test_pipes_devices_folders_and_missing_files_are_refused_at_once(tmp_path):

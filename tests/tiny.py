@@ -1,5 +1,7 @@
 """Tiny generated piles of faces: discs with eyes, flat for "synthetic", tinted and noisy for "real"."""
 
+import tarfile
+
 import numpy as np
 
 from simrefine.config import Config
@@ -94,3 +96,16 @@ def published(weights, styles, kind="refiner", **options) -> Published:
     }
     arrays = {f"{index:03d}": value for index, value in enumerate(weights)}
     return Published(kind, sections, arrays | {STYLES: styles})
+
+
+def pack(folder, shard, names=None):
+    """Moves files of a folder, by their paths below it (None = all), into a new tar, which may lie in the folder;
+    returns the tar."""
+    files = [folder / name for name in names] if names else [path for path in folder.rglob("*") if not path.is_dir()]
+    shard.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(shard, "w") as archive:
+        for file in files:
+            archive.add(file, file.relative_to(folder).as_posix())
+    for file in files:
+        file.unlink()
+    return shard

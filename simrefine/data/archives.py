@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from simrefine.data.folders import list_folder
-from simrefine.data.images import MAX_BYTES, ImageError, read_content
+from simrefine.data.images import MAX_BYTES, ImageError
+from simrefine.data.shards import whole_members
 from simrefine.errors import UserError
 from simrefine.reading import Unreadable, parse_json, read_regular
 
@@ -31,7 +32,7 @@ def list_files(path: Path) -> dict[str, Reader]:
     if path.is_dir():
         listing = list_folder(path, what="folder")
         records = listing.pictures + listing.others
-        return {str(record.relative): partial(read_content, record.path) for record in records}
+        return {str(record.relative): record.read for record in records}
     if path.exists() and not path.is_file():  # asked before opening: opening a pipe waits for its other end
         raise UserError(f"{path} is no folder, .zip or .tar", "check the path")
     try:
@@ -40,7 +41,7 @@ def list_files(path: Path) -> dict[str, Reader]:
             members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
         elif tarfile.is_tarfile(path):
             archive = tarfile.open(path)  # noqa: SIM115
-            members = {info.name: info for info in archive if info.isfile()}
+            members = {info.name: info for info in whole_members(archive) if info.isfile()}
         else:
             raise UserError(f"{path} is no folder, .zip or .tar", "unpack it and name the folder, or download it again")
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:

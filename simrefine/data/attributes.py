@@ -45,7 +45,7 @@ def read_attributes(file: Path, folder: Path, pictures: Sequence[str]) -> Attrib
     Raises:
         UserError: the file is missing, malformed, or says nothing of the pictures that differs between them.
     """
-    rows = read_facts(file, folder)
+    rows = read_facts(file, folder, pictures)
     known = {place: rows[name] for place, name in enumerate(pictures) if name in rows}
     if not known:
         raise UserError(f"{file} has no row for the pictures of {folder}", "name the label file that belongs to them")

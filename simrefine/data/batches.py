@@ -6,17 +6,18 @@ where it was: a resumed run asks for step 1,001 and gets it.
 
 import copy
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from simrefine.data.folders import Record, Reject
-from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
+from simrefine.data.images import ImageError, decode_picture, fit_square, to_channels, to_signed
 from simrefine.errors import UserError
 from simrefine.randomness import generator
+from simrefine.threads import run_ahead, thread_pool
 
 READ_THREADS = 4
+AHEAD = 16  # pictures that may wait for one before them
 
 
 class Pile:
@@ -35,10 +36,11 @@ class Pile:
         self.rejects: list[Reject] = []
         fits = len(records) * size * size * channels <= memory_gib * 2**30
         decoded, sizes = [], []
-        with ThreadPoolExecutor(READ_THREADS) as threads:
-            for record, result in zip(records, threads.map(self._try_read, records), strict=True):
+        with thread_pool(READ_THREADS) as pool:
+            results = run_ahead(pool, self._try_read, records, AHEAD)
+            for record, result in zip(records, results, strict=True):
                 if isinstance(result, ImageError):
-                    self.rejects.append(Reject(str(record.relative), str(result)))
+                    self.rejects.append(Reject(record.shown, str(result)))
                     continue
                 picture, source_size = result
                 self.records.append(record)
@@ -65,14 +67,14 @@ class Pile:
         try:
             return np.stack([self._read(self.records[index])[0] for index in indices])
         except ImageError as error:
-            paths = ", ".join(str(self.records[index].path) for index in indices[:3])
+            paths = ", ".join(self.records[index].place for index in indices[:3])
             raise UserError(
                 f"a picture that could be read at the start no longer can: {error} (one of {paths}, ...)",
                 "put it back and continue with --resume",
             ) from error
 
     def _read(self, record: Record) -> tuple[np.ndarray, tuple[int, int]]:
-        pixels = read_picture(record.path).pixels
+        pixels = decode_picture(record.read()).pixels
         return fit_square(to_channels(pixels, self.channels), self.size), pixels.shape[:2]
 
     def _try_read(self, record: Record) -> tuple[np.ndarray, tuple[int, int]] | ImageError:

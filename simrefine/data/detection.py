@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from simrefine.data.folders import Record
-from simrefine.data.images import ImageError, decode_picture, read_content, resize, to_channels
+from simrefine.data.images import ImageError, decode_picture, resize, to_channels
 from simrefine.data.prepare import THREADS, Face, spread
 from simrefine.errors import UserError
 from simrefine.threads import run_ahead, thread_pool
@@ -107,7 +107,7 @@ def detected_faces(
     with thread_pool(THREADS) as pool:
         searched = run_ahead(pool, partial(_read, min_face=min_face), pictures, ahead=THREADS)
         for done, (record, picture) in enumerate(zip(pictures, searched, strict=True), 1):
-            name, read = str(record.relative), partial(read_content, record.path)
+            name, read = str(record.relative), record.read
             if isinstance(picture, ImageError):
                 faces.append(Face(name, read, reject=str(picture)))
             else:
@@ -129,7 +129,7 @@ def _face(name: str, read: Callable[[], bytes], number: int, detection: Detectio
 def _read(record: Record, min_face: int) -> _Searched | ImageError:
     """A picture file as it is searched. In the threads, so that no more than that waits in memory."""
     try:
-        return _shrink(decode_picture(read_content(record.path)).pixels, min_face)
+        return _shrink(decode_picture(record.read()).pixels, min_face)
     except ImageError as error:
         return error
 

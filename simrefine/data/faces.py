@@ -80,7 +80,7 @@ def read_faces(
     records: Sequence[Record] | None = None,
     partly: bool = False,
 ) -> Faces:
-    """All usable pictures of `folder`, and their labels where `label_file` is given.
+    """All usable pictures of `folder` and of the shards in it, and their labels where `label_file` is given.
 
     Args:
         folder: the folder.
@@ -98,7 +98,7 @@ def read_faces(
         UserError: the folder cannot be read or, unless `partly`, holds no usable picture; see also `label_faces`.
     """
     if records is None:
-        records = list_folder(folder, exclude, what=f"{what} folder").pictures
+        records = list_folder(folder, exclude, what=f"{what} folder", shards=True).pictures
     faces = Faces(folder, Pile(records, size, channels, memory_gib))
     if not len(faces) and not partly:
         raise UserError(
@@ -119,7 +119,7 @@ def label_faces(faces: Faces, label_file: Path | str, *, partly: bool = False) -
     Raises:
         UserError: labels that are malformed or of another size, or that do not belong to these pictures.
     """
-    labels = read_labels(Path(label_file), faces.folder)
+    labels = read_labels(Path(label_file), faces.folder, faces.names)
     if labels.points:
         points = _some_points(labels, faces) if partly else select_points(labels, faces.names)
         height, width = faces.pile.source_sizes.T

@@ -8,7 +8,7 @@ Formats differ in where they count from: JSON lines and Hugging Face metadata ar
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -71,7 +71,7 @@ class _Row:
     clip: str | None = None
 
 
-def read_labels(path: Path, folder: Path) -> Labels:
+def read_labels(path: Path, folder: Path, pictures: Iterable[str] = ()) -> Labels:
     """Reads the labels of the pictures in `folder`.
 
     - `.jsonl` and `.csv` (Hugging Face metadata too): `file` or `file_name`, and `landmarks` or `keypoints` ([x, y] for
@@ -84,6 +84,8 @@ def read_labels(path: Path, folder: Path) -> Labels:
     Args:
         path: the label file or folder.
         folder: the folder of the pictures; they are not opened.
+        pictures: posix paths below the folder of those that are known to be there: no file tells that of a picture in a
+            shard.
 
     Raises:
         UserError: `path` is missing, of another format, empty, malformed, no regular file or larger than
@@ -94,10 +96,10 @@ def read_labels(path: Path, folder: Path) -> Labels:
     check_label_file(path)
     suffix = path.suffix.lower()
     rows = _READERS[suffix](path) if suffix in _READERS and not path.is_dir() else _read_pts(path, folder)
-    return _collect(rows, path, folder)
+    return _collect(rows, path, folder, frozenset(pictures))
 
 
-def read_facts(path: Path, folder: Path) -> dict[str, dict[str, Any]]:
+def read_facts(path: Path, folder: Path, pictures: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
     """All that the rows of a .jsonl or a .csv say of the pictures of `folder`, by their posix paths below it, but for
     names, points, people and clips. Found as in `read_labels`.
 
@@ -108,11 +110,11 @@ def read_facts(path: Path, folder: Path) -> dict[str, dict[str, Any]]:
     check_label_file(path)
     if path.is_dir() or path.suffix.lower() not in (".jsonl", ".csv"):
         raise UserError(f"{path} has no attributes: it is neither a .jsonl nor a .csv", "name a file of rows")
-    base, root = resolved(path.parent), resolved(folder)
+    base, root, known = resolved(path.parent), resolved(folder), frozenset(pictures)
     rows = _jsonl_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
     left_out = {*_NAMES, *_POINTS, *_GROUPS, *_CLIPS, "mask"}
     return {
-        _locate(_name_of(row, where), base, root): {
+        _locate(_name_of(row, where), base, root, known): {
             key: value for key, value in row.items() if key not in left_out or isinstance(value, dict)
         }
         for row, where in rows
@@ -147,7 +149,7 @@ def select_points(labels: Labels, names: Sequence[str]) -> np.ndarray:
     return np.stack([labels.points[name] for name in names])
 
 
-def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
+def _collect(rows: Iterable[_Row], source: Path, folder: Path, known: Collection[str]) -> Labels:
     points: dict[str, np.ndarray] = {}
     classes: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -156,7 +158,7 @@ def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
     count = None
     base, root = resolved(source if source.is_dir() else source.parent), resolved(folder)
     for row in rows:
-        key = _locate(row.name, base, root)
+        key = _locate(row.name, base, root, known)
         if key in seen:
             raise UserError(f"{row.where}: {row.name} was already named in {seen[key]}", "keep one of the two")
         seen[key] = row.where
@@ -183,12 +185,13 @@ def _collect(rows: Iterable[_Row], source: Path, folder: Path) -> Labels:
     return Labels(points, classes, source, groups, clips)
 
 
-def _locate(name: str, base: Path, root: Path) -> str:
-    """The path below `root` of a picture that is named relative to `base` or to `root`; what exists decides."""
+def _locate(name: str, base: Path, root: Path, known: Collection[str]) -> str:
+    """The path below `root` of a picture that is named relative to `base` or to `root`; what exists, or is `known` to,
+    decides."""
     places = [Path(os.path.normpath(start / name)) for start in (base, root)]
-    below = [place for place in places if place.is_relative_to(root)]
-    found = next((place for place in below if os.path.exists(place)), below[0] if below else None)
-    return found.relative_to(root).as_posix() if found else name
+    below = [place.relative_to(root).as_posix() for place in places if place.is_relative_to(root)]
+    there = (picture for picture in below if picture in known or os.path.exists(root / picture))
+    return next(there, below[0] if below else name)
 
 
 def _read_json_lines(path: Path) -> Iterator[_Row]:
@@ -269,7 +272,7 @@ def _read_pts(path: Path, folder: Path) -> Iterator[_Row]:
     if not files:
         raise UserError(f"{path} holds no .pts files", _KNOWN)
     pictures: dict[str, list[str]] = {}
-    for record in list_folder(folder, what="picture folder").pictures:
+    for record in list_folder(folder, what="picture folder", shards=True).pictures:
         pictures.setdefault(str(record.relative.with_suffix("")), []).append(str(record.relative))
     base, root = resolved(path if path.is_dir() else path.parent), resolved(folder)
     for relative, file in files.items():

@@ -6,12 +6,13 @@ entry i is the gray level i; a gray PNG is read in the same way, its levels bein
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
+from simrefine.data.folders import Record, find_pictures
 from simrefine.data.images import ImageError, Picture, decode_picture, encode_picture, read_content
 from simrefine.data.parts import labels_of_mask
 
@@ -29,19 +30,24 @@ class MaskFolder(NamedTuple):
     folder: Path
     classes: Mapping[int, str]
 
-    def find(self, relative: PurePosixPath | str) -> Path | None:
-        """The mask of a picture, by its path below its folder; None where there is none."""
-        path = (self.folder / relative).with_suffix(".png")
-        return path if path.exists() else None
+    def find(self, pictures: Iterable[PurePosixPath]) -> dict[PurePosixPath, Record]:
+        """The masks of pictures, by the pictures' paths below their folder; those that have none are left out.
 
-    def read(self, path: Path, height: int, width: int) -> np.ndarray:
+        Raises:
+            UserError: the folder cannot be listed.
+        """
+        named = {picture: picture.with_suffix(".png") for picture in pictures}
+        found = find_pictures(self.folder, named.values(), what="folder of masks")
+        return {picture: found[name] for picture, name in named.items() if name in found}
+
+    def read(self, mask: Record, height: int, width: int) -> np.ndarray:
         """The part labels, uint8 [h, w] (see data/parts.py), of the mask of a picture of this height and width, px,
         which may be of another size.
 
         Raises:
             ImageError: it cannot be read, or its sides are in another ratio.
         """
-        labels = labels_of_mask(read_mask(path), self.classes)
+        labels = labels_of_mask(decode_mask(mask.read()), self.classes)
         rows, columns = labels.shape
         if abs(rows * width / (columns * height) - 1) > SAME_SHAPE:
             raise ImageError(f"{columns} x {rows} pixels do not lie on a picture of {width} x {height}")

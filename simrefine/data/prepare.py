@@ -225,7 +225,7 @@ def labelled_faces(folder: Path, labels: Path, masks: Path | None = None, exclud
     return [
         Face(
             name,
-            partial(read_content, record.path),
+            record.read,
             known.points.get(name),
             fields={"subject": known.groups[name]} if name in known.groups else {},
             read_mask=None if masks is None else partial(_read_mask, masks, record.relative),

@@ -228,7 +228,7 @@ def _refiners(refiner: Refiner | None, draws: int) -> dict[str, Refiner]:
 
 
 def _first_side(folder: Path, exclude: Sequence[str]) -> int:
-    pictures = list_folder(folder, exclude, what="raw folder").pictures[:1]
+    pictures = list_folder(folder, exclude, what="raw folder", shards=True).pictures[:1]
     sizes = Pile(pictures, 16, 3, MEMORY_GIB).source_sizes
     return int(sizes.min()) if len(sizes) else 64  # an empty folder is refused where it is read
 
@@ -247,7 +247,7 @@ def _refined_folders(
         folders = {role: temporary / role for role in refiners}
         progress(f"refining {len(raw)} faces")
         for role, refiner in refiners.items():
-            refine_folder(refiner, raw.folder, folders[role], exclude=exclude)
+            refine_folder(refiner, raw.folder, folders[role], exclude=exclude, packed=True)
         yield folders
 
 

@@ -30,12 +30,12 @@ def read_given(place: Path, generator: Generator, what: str, labels: Path | None
     if not os.path.lexists(place):
         raise UserError(f"{place} is not there", "check the path")
     folder = place if place.is_dir() else place.parent
-    records = (list_folder(place, what=f"{what} folder") if place.is_dir() else list_files([place])).pictures
+    listing = list_folder(place, what=f"{what} folder", shards=True) if place.is_dir() else list_files([place])
     beside = folder / ANNOTATIONS
     file = labels or (beside if beside.is_file() else None)
     size, channels = generator.size, generator.channels
     return read_faces(
-        folder, what, file, size=size, channels=channels, memory_gib=MEMORY_GIB, records=records, partly=True
+        folder, what, file, size=size, channels=channels, memory_gib=MEMORY_GIB, records=listing.pictures, partly=True
     )
 
 

@@ -114,6 +114,7 @@ def refine_folder(
     threads: int = 4,
     memory_gib: float | None = None,
     shard: tuple[int, int] = (1, 1),
+    packed: bool = False,
     progress: Callable[[int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
@@ -125,17 +126,16 @@ def refine_folder(
     Args:
         refiner: see `Refiner`.
         folder: read, never written. Or pictures, which come out under their names, without the files beside them.
-        out: the output folder; new, empty, or of another run with the same refiner and strength, also one that goes
-            on in another process. It may lie inside `folder`, and is then not read.
+        out: new, empty, or of this refiner and strength, also of a run that goes on. Inside `folder` it is not read.
         exclude: patterns of what to leave out altogether (see `folders.matches`).
         copy: patterns of pictures that are labels, such as part masks: copied byte for byte like what is no picture.
         strength: the share of the change that is applied: 0 gives the raw pixels, 1 the refined ones.
         compare: also write raw and refined side by side to `out`/_compare, as PNG: a.png, and a.jpg.png for a.jpg.
         overwrite: remove what an earlier run wrote and do it again; needed for another refiner or strength.
         batch_size, threads: pictures of one size that the refiner gets at once, at most; for reading and writing.
-        memory_gib: what the process may take in all, GiB: pictures too large to have many of them in memory are left
-            until last and refined one by one. None = half of what the machine or its container has.
+        memory_gib: GiB that the process may take; the largest pictures come last, alone. None = half of what there is.
         shard: (i, n) = the i-th of n parts alone, from 1 on, see `places.Work.shard`.
+        packed: refine the pictures in .tar files of `folder` too, which are otherwise copied like labels.
         progress: called as `progress(done, found)` from the calling thread.
         stopped: asked before each file and batch; where it says so, no further one is begun.
 
@@ -146,7 +146,7 @@ def refine_folder(
     inputs = [Path(path) for path in ([folder] if isinstance(folder, str | os.PathLike) else folder)]
     _check_asked(strength, shard, overwrite)
     check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy, refiner.masks).shard(*shard)
+    work = list_work(inputs, out, exclude, copy, refiner.masks, packed).shard(*shard)
     claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]

@@ -84,7 +84,7 @@ def read_photographs(path: Path, config: Config) -> np.ndarray:
     size, channels = config.data.size, config.data.channels
     if not path.is_dir():
         return fit_square(_read_one(path, channels), size)[None]
-    records = list_folder(path, config.data.exclude, what="folder of photographs").pictures
+    records = list_folder(path, config.data.exclude, what="folder of photographs", shards=True).pictures
     return _read_all(path, [records[place] for place in spread(len(records), MAX_PHOTOGRAPHS)], size, channels)
 
 
@@ -95,9 +95,8 @@ def read_style(path: Path, channels: int) -> np.ndarray:
         UserError: it is missing, or holds no usable picture.
     """
     if path.is_dir():
-        return read_styles(
-            to_signed(_read_all(path, list_folder(path, what="style folder").pictures, STYLE_SIZE, channels))
-        )
+        records = list_folder(path, what="style folder", shards=True).pictures
+        return read_styles(to_signed(_read_all(path, records, STYLE_SIZE, channels)))
     return read_styles(to_signed(_read_one(path, channels)[None]))
 
 

@@ -4,7 +4,6 @@ of it, and written. A picture that cannot be read or written becomes a Reject an
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from simrefine.data.images import (
     Picture,
     decode_picture,
     encode_picture,
-    read_content,
     round_to_uint8,
     sides_of,
     to_channels,
@@ -55,9 +53,9 @@ class Large:
 def read_raw(job: Job, masks: MaskFolder | None = None, most_pixels: int | None = None) -> Raw | Large | Reject:
     """Reads the picture of a job, and its mask; one of more than `most_pixels` px is only looked at."""
     try:
-        if most_pixels and _file_bytes(job.record.path) > MOST_CHANNELS * most_pixels:
+        if most_pixels and job.record.size > MOST_CHANNELS * most_pixels:
             return Large(job)
-        content = read_content(job.record.path)
+        content = job.record.read()
         if most_pixels and np.prod(sides_of(content)) > most_pixels:
             return Large(job)
         picture = decode_picture(content)
@@ -72,14 +70,7 @@ def _read_known(job: Job, masks: MaskFolder | None, height: int, width: int) -> 
     try:
         return masks and job.mask and masks.read(job.mask, height, width)
     except ImageError as error:
-        raise ImageError(f"its mask {job.mask} cannot be used: {error}") from error
-
-
-def _file_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # reading it will report the fault
+        raise ImageError(f"its mask {job.mask.place} cannot be used: {error}") from error
 
 
 def refine_alone(

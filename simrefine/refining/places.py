@@ -28,7 +28,7 @@ from simrefine.data.folders import (
     mirrored,
     resolved,
 )
-from simrefine.data.images import EXTENSIONS, ImageError, read_sides
+from simrefine.data.images import EXTENSIONS, ImageError, read_sides, sides_of
 from simrefine.data.masks import MaskFolder
 from simrefine.errors import UserError
 from simrefine.files import publishing_file, remove_leftovers, reporting_disk_faults
@@ -52,7 +52,7 @@ class Job:
     record: Record
     target: Path
     compare: Path
-    mask: Path | None = None  # of its parts
+    mask: Record | None = None  # of its parts
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,19 @@ def check_places(inputs: Sequence[Path], out: Path) -> None:
 
 
 def list_work(
-    inputs: Sequence[Path], out: Path, exclude: Sequence[str], copy: Sequence[str], masks: MaskFolder | None = None
+    inputs: Sequence[Path],
+    out: Path,
+    exclude: Sequence[str],
+    copy: Sequence[str],
+    masks: MaskFolder | None = None,
+    packed: bool = False,
 ) -> Work:
     """What there is to do.
 
     Args:
         inputs: a single folder, or pictures, which go by their names alone.
         out: the output folder; what lies in it is not part of the input, also where `out` lies in the input folder.
+        packed: the pictures in a folder's .tar files are refined too; otherwise such a file is carried over as it is.
         exclude, copy: patterns, see `folders.matches`: files to leave out, and pictures to carry over like labels.
         masks: of the parts of these pictures.
 
@@ -121,7 +127,11 @@ def list_work(
             would lie outside of `out`; see also `folders.list_files`.
     """
     single = len(inputs) == 1 and not inputs[0].is_file()
-    listing = list_folder(inputs[0], exclude, what="folder to refine") if single else list_files(inputs, exclude)
+    listing = (
+        list_folder(inputs[0], exclude, what="folder to refine", shards=packed)
+        if single
+        else list_files(inputs, exclude)
+    )
     home = resolved(inputs[0]) if single else None
     pictures, labels = _sort_files(listing, home, out, copy)
     outside = {record for record in labels if home and _leads_out(record, home)}
@@ -136,12 +146,12 @@ def list_work(
     def place(parent: PurePosixPath) -> Path:
         return mirrored(out, parent / "file").parent
 
-    jobs = []
+    jobs, known = [], masks.find(record.relative for record in pictures) if masks else {}
     for record, beside in zip(pictures, _comparison_names(pictures), strict=True):
         parent, name = record.relative.parent, record.relative.name
-        mask = masks and masks.find(record.relative)
+        mask = known.get(record.relative)
         jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / beside, mask))
-    if masks and not any(job.mask for job in jobs):
+    if masks and not known:
         raise UserError(
             f"no picture of {inputs[0]} has a mask of its name in {masks.folder}",
             "name the folder of the masks with --masks, or do without by --masks ''",
@@ -287,11 +297,11 @@ def is_done(job: Job, compare: bool) -> bool:
     """
     files = (job.target, job.compare) if compare else (job.target,)
     try:
-        changed = max(file.stat().st_mtime_ns for file in (job.record.path, job.mask) if file)
+        changed = max(record.path.stat().st_mtime_ns for record in (job.record, job.mask) if record)
         # A link is no result: it may lead to an input. Writing replaces the link and leaves what it leads to alone.
         if any(file.is_symlink() or file.stat().st_mtime_ns < changed for file in files):
             return False
-        short, long = read_sides(job.record.path)
+        short, long = sides_of(job.record.read())
         beside = {tuple(sorted((short, 2 * long))), tuple(sorted((long, 2 * short)))}  # side by side, lying or upright
         return read_sides(job.target) == (short, long) and (not compare or read_sides(job.compare) in beside)
     except (OSError, ImageError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from simrefine.config import ANNOTATIONS, MASKS, Config
 from simrefine.data.faces import Faces, label_faces
-from simrefine.data.images import ImageError, Picture, encode_picture, read_picture, to_channels
+from simrefine.data.images import ImageError, Picture, decode_picture, encode_picture, to_channels
 from simrefine.data.label_fit import points_fit
 from simrefine.data.points import LEFT_EYE, MOUTH, RIGHT_EYE
 from simrefine.errors import UserError
@@ -101,7 +101,7 @@ def look_at(faces: Faces) -> Look:
     for place in places:
         record = faces.pile.records[place]
         try:
-            pixels = read_picture(record.path).pixels
+            pixels = decode_picture(record.read()).pixels
         except ImageError:  # it was readable a moment ago; whoever trains on it reports that
             continue
         names.append(str(record.relative))

@@ -11,8 +11,9 @@ import numpy as np
 from simrefine.config import Config, parse_classes
 from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_looks
 from simrefine.data.faces import Faces
+from simrefine.data.folders import Record
 from simrefine.data.images import GRAY_LEVELS, ImageError, shrink, to_signed
-from simrefine.data.masks import MaskFolder, read_mask
+from simrefine.data.masks import MaskFolder, decode_mask
 from simrefine.data.parts import OF_POINTS, fill_in, parts_of_mask, parts_of_points, resize_soft
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.errors import UserError
@@ -109,12 +110,14 @@ def prepare_dressing(
 def _labels_of_all(parse: Parse, faces: Faces, masks: MaskFolder | None) -> np.ndarray:
     """The soft labels of a whole pile, uint8 [n, s, s, parts], which need not fit into memory as pictures: those of its
     masks, and where there is none, or nothing is said, the parser's. Points say too little of hair and clothes."""
+    found = _find_masks(masks, faces) if masks else {}
+
+    def filled(place: int, parsed: np.ndarray) -> np.ndarray:
+        known = _read_mask(found[place], masks.classes, LABEL_SIZE) if place in found else None
+        return resize_soft(fill_in(known, parsed)[None], *parsed.shape[:2])[0]
 
     def labels(places: np.ndarray) -> np.ndarray:
-        parsed = parse(faces.pile[places])
-        known = (masks and _read_mask(masks, faces.names[place], LABEL_SIZE) for place in places)
-        filled = (fill_in(*pair)[None] for pair in zip(known, parsed, strict=True))
-        return np.concatenate([resize_soft(one, *parsed.shape[1:3]) for one in filled])
+        return np.stack([filled(*pair) for pair in zip(places, parse(faces.pile[places]), strict=True)])
 
     return in_batches(labels, np.arange(len(faces)), PARSED_AT_ONCE)
 
@@ -155,8 +158,8 @@ def read_parts(
         UserError: no render has a mask in the folder that is named, or a mask cannot be read.
     """
     if masks := _masks(config):
-        found = ((place, _read_mask(masks, synthetic.names[place], side)) for place in chosen)
-        known = {place: labels for place, labels in found if labels is not None}
+        found = _find_masks(masks, synthetic)
+        known = {place: _read_mask(found[place], masks.classes, side) for place in chosen if place in found}
         if not known:
             raise UserError(
                 f"no picture of {synthetic.folder} has a mask of its name in {masks.folder}",
@@ -172,13 +175,19 @@ def read_parts(
     return None
 
 
-def _read_mask(masks: MaskFolder, name: str, side: int) -> np.ndarray | None:
-    """The part labels, uint8 [side, side], of a picture that has a mask."""
-    path = masks.find(name)
+def _find_masks(masks: MaskFolder, faces: Faces) -> dict[int, Record]:
+    """The masks of a pile's pictures, by their places."""
+    relatives = [record.relative for record in faces.pile.records]
+    found = masks.find(relatives)
+    return {place: found[relative] for place, relative in enumerate(relatives) if relative in found}
+
+
+def _read_mask(mask: Record, classes: Mapping[int, str], side: int) -> np.ndarray:
+    """The part labels of a mask, uint8 [side, side]."""
     try:
-        return path and parts_of_mask(read_mask(path), masks.classes, side)
+        return parts_of_mask(decode_mask(mask.read()), classes, side)
     except ImageError as error:
-        raise UserError(f"the mask {path} cannot be used: {error}", "mend it, or take it away") from error
+        raise UserError(f"the mask {mask.place} cannot be used: {error}", "mend it, or take it away") from error
 
 
 def _picture_styles(config: Config, synthetic: Faces, real: Faces, say) -> PictureStyles:

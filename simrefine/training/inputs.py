@@ -1,8 +1,10 @@
 """What a training learns from, read from the user's folders: both piles and the label points."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from simrefine.catalogue import METHODS
 from simrefine.config import Config
 from simrefine.data.faces import Faces, label_faces, read_faces
 from simrefine.data.folders import REJECTS, Listing, Reject, check_folder, list_folder, write_rejects
-from simrefine.data.images import ImageError, read_sides
+from simrefine.data.images import ImageError, sides_of
 from simrefine.data.labels import check_label_file
 from simrefine.data.points import mirror_order
 from simrefine.errors import UserError
@@ -19,6 +21,7 @@ from simrefine.errors import UserError
 MAX_SIZED = 200  # renders of which the side is looked up
 REFERENCE_SIZE = 64  # px, to which the work of other sizes is compared
 SHOWN_REJECTS = 3
+COMPRESSED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")  # what may be meant to be read, and is not
 
 
 def check_paths(config: Config) -> None:
@@ -59,6 +62,9 @@ def read_folders(config: Config, run: Path | None, say: Callable[[str], None]) -
     for listing in listings.values():
         for record in listing.linked:
             say(f"  not followed: {record.path} is a linked folder; link its pictures, or name the folder it leads to")
+        for record in listing.others:
+            if record.path.name.lower().endswith(COMPRESSED):
+                say(f"  not read: {record.path} is compressed; unpack it, or write it as .tar without compression")
     faces = {
         name: read_faces(
             Path(getattr(data, name)),
@@ -72,7 +78,9 @@ def read_folders(config: Config, run: Path | None, say: Callable[[str], None]) -
         for name, listing in listings.items()
     }
     for name, pile in faces.items():
-        say(f"{name:<11} {pile.folder}: {len(pile)} pictures, {len(pile.rejects)} rejected")
+        packed = sum(record.member is not None for record in pile.pile.records)
+        where = f" ({packed} in .tar files)" if packed else ""
+        say(f"{name:<11} {pile.folder}: {len(pile)} pictures{where}, {len(pile.rejects)} rejected")
     _report_rejects(faces, run, say)
     for name, pile in faces.items():
         if len(pile) < config.training.batch_size:
@@ -107,7 +115,7 @@ def resolve_size(config: Config, run: Path | None, say: Callable[[str], None], s
     sides = []
     for place in spread(len(records), MAX_SIZED):
         with suppress(ImageError):  # `read_piles` reports it
-            sides.append(read_sides(records[place].path)[0])
+            sides.append(sides_of(records[place].read())[0])
     side = int(np.median(sides)) if sides else REFERENCE_SIZE
     config = config.sized_for(min(side, REFERENCE_SIZE) if slow else side)
     size = config.data.size
@@ -142,16 +150,24 @@ def _given_folders(config: Config) -> dict[str, str]:
 def _list_folders(config: Config) -> dict[str, Listing]:
     folders = _given_folders(config)
     listings = {
-        name: list_folder(Path(folder), config.data.exclude, what=f"{name} folder") for name, folder in folders.items()
+        name: list_folder(Path(folder), config.data.exclude, what=f"{name} folder", shards=True)
+        for name, folder in folders.items()
     }
-    both = set.intersection(*({record.path.resolve() for record in pile.pictures} for pile in listings.values()))
+    both = set.intersection(*(_files_of(listing) for listing in listings.values()))
     if both and len(listings) > 1:
+        shown = ": ".join(filter(None, min(both)))
         raise UserError(
             f"{len(both)} pictures are in both the synthetic folder {folders['synthetic']} and the real folder "
-            f"{folders['real']}, such as {min(both)}",
+            f"{folders['real']}, such as {shown}",
             "give two separate folders, or leave one out with --exclude",
         )
     return listings
+
+
+def _files_of(listing: Listing) -> set[tuple[str, str]]:
+    """The files that its pictures are, without links: a path, and the name in the shard there, or nothing."""
+    resolve = lru_cache(1024)(os.path.realpath)  # a shard's path is asked for once a picture
+    return {(resolve(record.path), record.member.name if record.member else "") for record in listing.pictures}
 
 
 def _report_rejects(faces: Mapping[str, Faces], run: Path | None, say: Callable[[str], None]) -> None:

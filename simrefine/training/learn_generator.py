@@ -146,7 +146,7 @@ def _with_people(faces: Faces, config: Config) -> tuple[Faces, np.ndarray, tuple
     the people's names, in the order in which they first appear."""
     if not config.labels.file:
         raise UserError("a generator needs labels that say who each render shows", "name a label file with --labels")
-    labels = read_labels(Path(config.labels.file), faces.folder)
+    labels = read_labels(Path(config.labels.file), faces.folder, faces.names)
     places = [place for place, name in enumerate(faces.names) if name in labels.groups]
     if not places:
         raise UserError(

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -97,9 +98,11 @@ def test_a_folder_of_masks_gives_the_parts_of_a_picture_of_any_size(tmp_path):
     large[:, MOST_SIDE:] = 7
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.png").write_bytes(encode_mask(large))
-    assert masks.find("a/2.jpg") is None
-    labels = masks.read(masks.find("a/1.jpg"), 20, 30)
+    found = masks.find([PurePosixPath("a/1.jpg"), PurePosixPath("a/2.jpg")])
+    assert [*found] == [PurePosixPath("a/1.jpg")]
+    mask = found[PurePosixPath("a/1.jpg")]
+    labels = masks.read(mask, 20, 30)
     assert labels.shape == (MOST_SIDE, 3 * MOST_SIDE // 2)
     assert (labels.mean(axis=0) > 0).sum() == MOST_SIDE and labels.max() == PARTS.index("hair")
     with pytest.raises(ImageError, match="do not lie on a picture of 30 x 30"):
-        masks.read(masks.find("a/1.jpg"), 30, 30)
+        masks.read(mask, 30, 30)

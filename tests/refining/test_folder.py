@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 import cv2
 import numpy as np
 import pytest
+from tiny import pack
 
 from simrefine.data.folders import MANIFEST, REJECTS, Record
 from simrefine.data.images import Picture, decode_picture, encode_picture, read_picture
@@ -210,6 +211,20 @@ def test_compare_shows_raw_beside_refined(renders, out):
     beside = pixels_of(out / "_compare" / "sub" / "deep" / "b.bmp.png")
     raw = pixels_of(renders / "sub" / "deep" / "b.bmp")
     np.testing.assert_array_equal(beside, np.concatenate([raw, raw + 10], axis=1))
+
+
+def test_a_tar_is_copied_byte_for_byte_unless_its_pictures_are_asked_for(tmp_path, out):
+    folder = tmp_path / "in"
+    put(folder / "a.png", picture(seed=1)), put(folder / "sub" / "b.png", picture(seed=2))
+    (folder / "sub" / "b.pts").touch()
+    shard = pack(folder, folder / "s.tar", ["sub/b.png"])
+    assert refine_folder(Brighter(), folder, out).written == 1
+    assert (out / "s.tar").read_bytes() == shard.read_bytes() and not (out / "sub" / "b.png").exists()
+    again = tmp_path / "again"
+    assert refine_folder(Brighter(), folder, again, packed=True).written == 2
+    np.testing.assert_array_equal(pixels_of(again / "sub" / "b.png"), picture(seed=2) + 10)
+    assert not (again / "s.tar").exists() and (again / "sub" / "b.pts").exists()
+    assert refine_folder(Brighter(), folder, again, packed=True).skipped == 2
 
 
 def test_masks_named_by_copy_are_labels(tmp_path, out):
@@ -649,7 +664,7 @@ def test_reading_does_not_run_away_from_the_refiner(tmp_path, out, monkeypatch):
     for number in range(40):
         put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
     read, lead = [], []
-    monkeypatch.setattr(pictures_module, "read_content", lambda path: read.append(path) or path.read_bytes())
+    monkeypatch.setattr(Record, "read", lambda record: read.append(record) or record.path.read_bytes())
 
     class Slow(Brighter):
         def __call__(self, images):

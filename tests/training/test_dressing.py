@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tiny import SIZE, tiny_config, write_pile
+from tiny import SIZE, pack, tiny_config, write_pile
 
 from simrefine.catalogue import PARTS
 from simrefine.cli import main
@@ -15,7 +16,7 @@ from simrefine.errors import UserError
 from simrefine.models.parser import build_parser, parser_of
 from simrefine.refining import photographs
 from simrefine.refining.refiner import load
-from simrefine.training.dressing import prepare_dressing
+from simrefine.training.dressing import prepare_dressing, read_parts
 from simrefine.training.inputs import read_piles
 from simrefine.training.parser import PartLabels, agreement, augment, fit_parser
 from simrefine.training.train import train
@@ -99,6 +100,24 @@ def test_masks_of_other_names_and_masks_of_colours_are_told(piles, tmp_path):
         cv2.imwrite(str(folder / f"{index:03d}.png"), np.full((SIZE, SIZE, 3), index, np.uint8))
     with pytest.raises(UserError, match="000.png cannot be used: a colour PNG"):
         prepare(piles, parts__masks=str(folder))
+
+
+def test_masks_in_a_shard_are_those_of_the_loose_folder(piles, tmp_path):
+    config, chosen, found = tiny_config(**piles), np.arange(COUNT), []
+    synthetic, _ = read_piles(config, None, lambda line: None)
+    for folder in (write_masks(tmp_path / "loose"), write_masks(tmp_path / "packed")):
+        (folder / "003.png").write_bytes(encode_picture(Picture(np.full((SIZE, SIZE, 1), 3, np.uint8)), ".png"))
+        if folder.name == "packed":
+            pack(folder, folder / "masks.tar", ["000.png", "003.png"])
+        masks = replace(config, parts=replace(config.parts, masks=str(folder)))
+        found.append(read_parts(masks, synthetic, chosen, 8, lambda line: None))
+    for loose, packed in zip(*found, strict=True):
+        assert np.array_equal(loose, packed)
+    cv2.imwrite(str(tmp_path / "001.png"), np.zeros((SIZE, SIZE, 3), np.uint8))
+    (folder / "001.png").unlink()
+    pack(tmp_path, folder / "more.tar", ["001.png"])
+    with pytest.raises(UserError, match=r"the mask .*more\.tar: 001\.png cannot be used: a colour PNG"):
+        read_parts(masks, synthetic, chosen, 8, lambda line: None)
 
 
 def test_styles_step_back_where_they_would_drive_renders_into_black(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import TINY, tiny_config, write_pile
+from tiny import TINY, pack, tiny_config, write_pile
 
 import simrefine
 from simrefine.data.faces import read_faces
@@ -123,6 +123,16 @@ def test_a_logged_value_is_the_same_in_tensorboard_and_in_the_metrics_file(finis
         point = events(finished[0]).Tensors(tag)[-1]
         assert point.step == last["step"]
         assert point.tensor_proto.float_val[0] == pytest.approx(last[tag], abs=1e-5)
+
+
+def test_a_training_on_shards_is_that_on_the_loose_folders_bit_for_bit(piles, tmp_path):
+    few = {"training__steps": 3, "data__memory_gib": 1e-6}  # nothing is kept decoded
+    train(tiny(piles, **few), tmp_path / "loose", quiet=True)
+    for folder in map(Path, piles.values()):
+        pack(folder, folder / "shard.tar", [path.name for path in sorted(folder.iterdir())[1::2]])
+    train(tiny(piles, **few), tmp_path / "packed", quiet=True)
+    loose, packed = (newest_checkpoint(tmp_path / name / "checkpoints")[0].arrays for name in ("loose", "packed"))
+    assert loose.keys() == packed.keys() and all(np.array_equal(value, packed[name]) for name, value in loose.items())
 
 
 def test_ten_steps_and_ten_more_equal_twenty_bit_for_bit(piles, tmp_path):
