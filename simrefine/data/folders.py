@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
@@ -71,17 +71,35 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str) -> List
             continue
         for entry in entries:
             relative = parent / entry.name
-            if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FILES or matches(relative, exclude):
+            if _is_left_out(relative, exclude):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(relative)
             elif os.path.isdir(entry.path):
                 linked.append(Record(Path(entry.path), relative))  # may lead in a circle, or out of the folder
-            elif relative.suffix.lower() in EXTENSIONS | _UNREADABLE:
+            elif _is_picture(relative):
                 pictures.append(Record(Path(entry.path), relative))
             elif os.path.isfile(entry.path):
                 others.append(Record(Path(entry.path), relative))
     return Listing(*(tuple(sorted(records, key=_order)) for records in (pictures, others, linked)))
+
+
+def list_names(names: Iterable[str], exclude: Sequence[str] = ()) -> Listing:
+    """The listing that `list_folder` would give of a folder with these files in it.
+
+    Args:
+        names: of files that are not on this machine, by their paths below the folder; the `path` of their records is
+            just that.
+        exclude: see `matches`.
+    """
+    paths = [PurePosixPath(name) for name in names]
+    refined = {path.parent for path in paths if path.name == MANIFEST and path.parent.parts}
+    pictures, others = [], []
+    for path in paths:
+        folders = path.parents[:-1]  # all but the listed one
+        if refined.isdisjoint(folders) and not any(_is_left_out(each, exclude) for each in (path, *folders)):
+            (pictures if _is_picture(path) else others).append(Record(Path(path), path))
+    return Listing(*(tuple(sorted(records, key=_order)) for records in (pictures, others)))
 
 
 def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
@@ -98,7 +116,7 @@ def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
     for path in map(Path, paths):
         if not os.path.lexists(path):
             raise UserError(f"{path} does not exist", "check the path")
-        if path.is_dir() or path.suffix.lower() not in EXTENSIONS | _UNREADABLE:
+        if path.is_dir() or not _is_picture(path):
             kind = "a folder" if path.is_dir() else f"no picture ({', '.join(sorted(EXTENSIONS))})"
             raise UserError(f"{path} is {kind}", "name a single folder, or pictures")
         if path.name in records:
@@ -173,6 +191,15 @@ def _scan(folder: Path, what: str) -> list[os.DirEntry]:
         raise UserError(f"{what} {folder} is a file", "name the folder that holds it") from None
     except OSError as error:
         raise UserError(f"{what} {folder} cannot be read: {error.strerror}", "check its permissions") from error
+
+
+def _is_left_out(relative: PurePosixPath, exclude: Sequence[str]) -> bool:
+    name = relative.name
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES or matches(relative, exclude)
+
+
+def _is_picture(path: PurePath) -> bool:
+    return path.suffix.lower() in EXTENSIONS | _UNREADABLE
 
 
 def _order(record: Record) -> bytes:

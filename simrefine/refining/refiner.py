@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simrefine import backend
+from simrefine.addresses import Place
 from simrefine.catalogue import REFINERS
 from simrefine.data.dressing import Look
 from simrefine.data.images import resize, to_signed, to_uint8
@@ -124,7 +125,7 @@ class Refiner:
         other._draw_by(seed)
         return other
 
-    def looks(self, draws: int, out: Path) -> list[tuple["Refiner", Path]]:
+    def looks(self, draws: int, out: Place) -> list[tuple["Refiner", Place]]:
         """Itself and those of the seeds after its own, `draws` in all, each with the folder where its faces go: one
         render becomes `draws` pictures. Of one alone that is `out`; else `out`/seed-N, as if each were alone.
 
