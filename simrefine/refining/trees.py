@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from simrefine.addresses import Place, Url
 from simrefine.data.folders import Reject, mirrored
 from simrefine.errors import UserError
-from simrefine.files import publishing_file, remove_leftovers
+from simrefine.files import publishing_file, remove_leftovers, reporting_disk_faults
 from simrefine.reading import Unreadable, read_regular
 from simrefine.refining.places import MAX_MANIFEST_BYTES, Work, list_work, work_of_names
 from simrefine.threads import run_ahead, thread_pool
@@ -146,7 +146,8 @@ class LocalTree:
         for name in names:
             path = self.address / name
             if path.is_symlink() or path.is_file():
-                path.unlink()
+                with reporting_disk_faults(path):
+                    path.unlink()
 
 
 def _is_utf8(name: str) -> bool:
@@ -173,19 +174,21 @@ class StoreTree:
         self._root = root.rstrip("/")
 
     def entries(self) -> dict[str, Entry]:
+        below = f"{self._root}/"
+        found = {}
         with _reporting_store_faults(self.address):
             self._store.invalidate_cache()
             try:
-                files = {about["name"]: about for about in self._files()}
+                for about in self._files():
+                    path = about["name"]
+                    # One that ends in a slash stands for a folder; one with the folder's own name lies beside it.
+                    if path.startswith(below) and not path.endswith("/"):
+                        found[path.removeprefix(below)] = Entry(int(about.get("size") or 0), _changed(about))
             except FileNotFoundError:
                 return {}
-        below = f"{self._root}/"
-        # An object whose name ends in a slash stands for a folder, and one with the folder's own name lies beside it.
-        return {
-            path.removeprefix(below): Entry(int(about.get("size") or 0), _changed(about))
-            for path, about in files.items()
-            if path.startswith(below) and not path.endswith("/")
-        }
+            finally:
+                self._store.invalidate_cache()  # what fsspec keeps of a million files takes a GiB
+        return found
 
     def _files(self) -> Iterator[dict[str, Any]]:
         """What the store says of each file: by a listing of its own, or else folder by folder, as the listing that
@@ -229,6 +232,7 @@ class StoreTree:
     def store(self, files: Sequence[tuple[Path, str]]) -> None:
         if files:
             with _reporting_store_faults(self.address):
+                self._make_folders(name for _, name in files)
                 self._store.put([str(path) for path, _ in files], [self._path(name) for _, name in files])
 
     def read(self, name: str) -> bytes | None:
@@ -242,6 +246,7 @@ class StoreTree:
 
     def create(self, name: str, content: bytes) -> bool:
         with _reporting_store_faults(self.address):
+            self._make_folders([name])
             try:
                 self._store.pipe_file(self._path(name), content, mode="create")
             except FileExistsError:
@@ -254,6 +259,13 @@ class StoreTree:
         with _reporting_store_faults(self.address), thread_pool(threads) as pool:
             for _ in run_ahead(pool, self._store.rm_file, map(self._path, names), 2 * threads):
                 pass
+
+    def _make_folders(self, names: Iterable[str]) -> None:
+        """Makes those that the files of these names belong in. Object stores, with which fsspec deals asynchronously,
+        have none, and would make a bucket; disks do, such as that of an SFTP server."""
+        if not self._store.async_impl:
+            for parent in {self._path(name).rpartition("/")[0] for name in names}:
+                self._store.makedirs(parent, exist_ok=True)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from random_refiner import write_random_refiner
+from tiny import write_pile
 
+import simrefine
 from simrefine.addresses import Url, place
+from simrefine.cli import main
 from simrefine.data.folders import MANIFEST, REJECTS
 from simrefine.data.images import Picture, encode_picture
-from simrefine.errors import UserError
+from simrefine.errors import EXIT_USER_ERROR, UserError
+from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining import stores
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.stores import refine_store, way_between
@@ -64,7 +70,7 @@ def renders(tmp_path):
 
 @pytest.fixture(autouse=True)
 def memory(monkeypatch, tmp_path):
-    """fsspec's store in memory, empty; parts of two pictures, which go through an empty temporary folder."""
+    """fsspec's store in memory, empty; parts of two pictures, which go through a temporary folder of the test's own."""
     store = fsspec.filesystem("memory")
     store.store.clear()
     store.pseudo_dirs[:] = [""]
@@ -72,7 +78,7 @@ def memory(monkeypatch, tmp_path):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     yield store
-    assert not list((tmp_path / "tmp").iterdir()), "the temporary folder is left empty"
+    assert not list((tmp_path / "tmp").glob(f"{TEMPORARY_PREFIX}*")), "nothing is left in the temporary folder"
 
 
 def upload(folder: Path, url: Url) -> Url:
@@ -263,22 +269,9 @@ def test_a_part_is_also_bounded_in_bytes():
 
 def test_leftovers_of_a_killed_run_are_removed(renders, tmp_path):
     upload(renders, RENDERS)
-    left = tmp_path / "tmp" / ".simrefine-tmp-0123" / "0" / "in"
+    left = tmp_path / "tmp" / f"{TEMPORARY_PREFIX}0123" / "0" / "in"
     left.mkdir(parents=True)
     refine_store(Brighter(), RENDERS, REFINED)  # the fixture looks
-
-
-def test_an_object_whose_name_leads_out_or_fits_no_folder_is_named_and_stops_nothing(renders, memory, tmp_path):
-    upload(renders, RENDERS)
-    blob = memory.store["/renders/a.png"]
-    for name in ("../../../out.png", "sub//a.png", "sub/./b.png", "a.png/below.png"):
-        memory.store[f"/renders/{name}"] = blob
-    before = set(tmp_path.rglob("*"))
-    summary = refine_store(Brighter(), RENDERS, REFINED)
-    assert set(tmp_path.rglob("*")) == before
-    named = {reject.relative for reject in summary.rejects}
-    assert {"../../../out.png", "sub//a.png", "sub/./b.png", "a.png"} <= named
-    assert (summary.written, summary.labels_rejected) == (6, 4)
 
 
 def test_a_name_that_no_store_can_have_is_named_and_stops_nothing(renders):
@@ -402,6 +395,21 @@ def test_a_bucket_of_s3_gives_what_a_run_on_this_machine_gives(renders, tmp_path
     assert tree(bucket / "refined") == tree(tmp_path / "whole")
 
 
+def test_an_object_whose_name_leads_out_or_fits_no_folder_is_named_and_stops_nothing(tmp_path, bucket):
+    put(tmp_path / "in" / "a.png")
+    content, (store, root) = (tmp_path / "in" / "a.png").read_bytes(), fsspec.core.url_to_fs(bucket / "renders")
+    odd, good = ["../../../out.png", "sub//a.png", "sub/./b.png", "a.png"], ["a[1]*.png", "%d$(x)+.png", "ü 顔.png"]
+    for name in (*odd, *good, "a.png/below.png", "folder/"):
+        store.pipe_file(f"{root}/{name}", content)
+    before = set(tmp_path.rglob("*"))
+    for overwrite in (False, True):  # which removes what it made, and no name is taken for a pattern
+        summary = refine_store(Brighter(), bucket / "renders", bucket / "refined", overwrite=overwrite)
+        assert {reject.relative for reject in summary.rejects} == set(odd)
+        assert (summary.written, summary.labels_rejected) == (4, 4)
+    assert set(tree(bucket / "refined")) == {*good, "a.png/below.png", MANIFEST, REJECTS}
+    assert set(tmp_path.rglob("*")) == before
+
+
 def test_a_bucket_that_is_not_there_is_a_users_mistake(renders, bucket):
     upload(renders, bucket / "renders")
     for folder, out in (
@@ -469,3 +477,23 @@ def test_a_process_that_is_killed_midway_loses_nothing_and_leaves_nothing_half(t
     again = refine_store(Brighter(), source, target)
     assert (again.skipped, again.written) == (len(done), 12 - len(done))
     assert tree(target) == whole
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_random_refiner(tmp_path_factory.mktemp("model"))
+
+
+def test_the_command_takes_addresses(model, tmp_path, memory):
+    write_pile(tmp_path / "in", 3)
+    upload(tmp_path / "in", RENDERS)
+    said = []
+    for folder, out in ((tmp_path / "in", tmp_path / "whole"), (RENDERS, REFINED)):
+        arguments = ["refine", str(folder), "--model", str(model), "--out", str(out), "--draws", "2"]
+        done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said.append([line.partition(", in ")[0] for line in done.output.splitlines() if "found" in line])
+    assert tree(REFINED) == tree(tmp_path / "whole") and said[0] == said[1] and len(said[0]) == 2
+    refused = CliRunner().invoke(main, ["refine", "nosuch://a", "--model", str(model), "--out", "memory://b"])
+    assert refused.exit_code == EXIT_USER_ERROR and "Error: nosuch://a" in refused.output
+    assert simrefine.refine(str(RENDERS), f"{REFINED}/seed-0", model=model).skipped == 3
