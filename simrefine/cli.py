@@ -33,10 +33,8 @@ __all__ = ["Command", "Group", "main", "progress_bar", "start_backend", "tell", 
 SHOWN_REJECTS = 3
 
 
-class Folder(click.ParamType):
+class Folder(click.Path):
     """A folder or picture of this machine, or the address of a folder in a store."""
-
-    name = "folder"
 
     def convert(self, value, parameter, context) -> Place:
         return place(value)
