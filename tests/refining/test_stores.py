@@ -215,6 +215,7 @@ def test_shards_together_do_exactly_the_whole(renders, tmp_path, memory):
     refine_folder(Brighter(), renders, tmp_path / "whole", **OPTIONS)
     summaries = [refine_store(Brighter(), RENDERS, REFINED, shard=(part, 3), **OPTIONS) for part in (3, 1, 2)]
     assert sum(summary.written for summary in summaries) == 6
+    assert sum(summary.found for summary in summaries) == 8 > max(summary.found for summary in summaries)
     lists = {name for name in tree(REFINED) if name.startswith("rejects")}
     assert lists == {f"rejects-{part}-of-3.csv" for part in (1, 2, 3)}
     rejects = {reject for summary in summaries for reject in summary.rejects}
@@ -224,14 +225,19 @@ def test_shards_together_do_exactly_the_whole(renders, tmp_path, memory):
         refine_store(Brighter(), RENDERS, REFINED, shard=(1, 2), overwrite=True)
 
 
-def test_what_is_asked_to_stop_leaves_the_rest_to_the_next_time(renders):
-    upload(renders, RENDERS)
-    refiner = Brighter()
+def test_what_is_asked_to_stop_leaves_the_rest_to_the_next_time_and_fetches_none_of_it(tmp_path, memory, monkeypatch):
+    for number in range(20):
+        put(tmp_path / "in" / f"{number:02}.png", number)
+    (tmp_path / "in" / "labels.csv").write_text("file,label\n")
+    upload(tmp_path / "in", RENDERS)
+    work, fetched, refiner = type(memory).get_file, [], Brighter()
+    monkeypatch.setattr(type(memory), "get_file", lambda *given, **how: fetched.append(given) or work(*given, **how))
     options = {"batch_size": 1, "threads": 1}
     summary = refine_store(refiner, RENDERS, REFINED, stopped=lambda: refiner.pictures >= 3, **options)
-    assert summary.written == 3 and summary.left > 0 and "labels.json" in tree(REFINED)
+    assert (summary.written, summary.left) == (3, 17), "it stops in the middle of a part"
+    assert "labels.csv" in tree(REFINED) and len(fetched) <= 10
     again = refine_store(Brighter(), RENDERS, REFINED, **options)
-    assert (again.skipped, again.written, again.left) == (3, 4, 0)
+    assert (again.skipped, again.written, again.left) == (3, 17, 0)
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
@@ -279,12 +285,14 @@ def test_a_name_that_no_store_can_have_is_named_and_stops_nothing(renders):
     assert summary.written == 7 and summary.labels_rejected == 1
 
 
-def test_an_output_inside_of_the_input_is_not_read_and_the_other_way_round_is_refused(renders):
+def test_an_output_inside_of_the_input_is_not_read_and_the_other_way_round_is_refused(renders, memory):
     upload(renders, RENDERS)
     inside = RENDERS / "out"
     first = refine_store(Brighter(), RENDERS, inside)
     again = refine_store(Brighter(), RENDERS, inside)
     assert (again.skipped, again.labels_copied) == (first.written, 0)
+    memory.rm_file("/renders/out/simrefine.json")  # as an overwrite leaves it that was killed
+    assert refine_store(Brighter(), RENDERS, inside, overwrite=True).found == first.found
     for folder, out in ((RENDERS, RENDERS), (RENDERS / "sub", RENDERS), (RENDERS, Url("memory://renders/"))):
         with pytest.raises(UserError, match="is the input folder|lies inside the output folder"):
             refine_store(Brighter(), folder, out, overwrite=True)
@@ -390,6 +398,10 @@ def test_a_bucket_of_s3_gives_what_a_run_on_this_machine_gives(renders, tmp_path
     assert (again.written, again.skipped, again.labels_copied) == (0, first.written, 0)
     with pytest.raises(UserError, match="another refiner"):
         refine_store(Brighter(fingerprint="0" * 64), bucket / "renders", bucket / "refined")
+    store, root = fsspec.core.url_to_fs(bucket / "refined")
+    store.find(root)  # fsspec remembers what it listed, while another process takes something away
+    fsspec.filesystem("s3", skip_instance_cache=True).rm_file(f"{root}/a.png")
+    assert refine_store(Brighter(), bucket / "renders", bucket / "refined", **OPTIONS).written == 1
     assert refine_store(Brighter(), bucket / "renders", bucket / "refined", overwrite=True, **OPTIONS).written == 6
     assert tree(bucket / "refined") == tree(tmp_path / "whole")
 
@@ -434,7 +446,7 @@ def test_without_credentials_or_a_server_there_is_one_message(renders, server, m
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.delenv(name)
-        with pytest.raises(UserError, match="s3://bucket/out: .*credentials"):
+        with pytest.raises(UserError, match="s3://bucket/out: .*check the credentials"):
             refine_store(Brighter(), renders, Url("s3://bucket/out"))
     S3FileSystem.clear_instance_cache()
 
