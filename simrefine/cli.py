@@ -5,11 +5,13 @@ Nothing heavy is imported before a command runs: `simrefine --help` answers at o
 
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from simrefine import __version__
+from simrefine.addresses import Place, Url, place
 from simrefine.catalogue import EXPORTS
 from simrefine.cli_generate import generate
 from simrefine.command import (
@@ -29,6 +31,13 @@ from simrefine.interruption import Interruption
 
 __all__ = ["Command", "Group", "main", "progress_bar", "start_backend", "tell", "writes_crops"]
 SHOWN_REJECTS = 3
+
+
+class Folder(click.Path):
+    """A folder or picture of this machine, or the address of a folder in a store."""
+
+    def convert(self, value, parameter, context) -> Place:
+        return place(value)
 
 
 class Shard(click.ParamType):
@@ -94,9 +103,9 @@ def show_config(toml):
 
 
 @main.command()
-@click.argument("inputs", metavar="DIR|PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="DIR|URL|PICTURE...", nargs=-1, required=True, type=Folder())
 @click.option("--model", metavar="RUN", required=True, type=click.Path(path_type=Path), help="run folder of a training")
-@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="where refined faces go")
+@click.option("--out", metavar="DIR|URL", required=True, type=Folder(), help="where refined faces go")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="leave these files or folders out; repeatable")
 @click.option(
     "--copy",
@@ -177,20 +186,20 @@ def show_config(toml):
 def refine(context, inputs, model, out, precision, style, photos, masks, seed, draws, scale, engine, **options):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
-    A second run does only what is missing.
+    Both folders may be in a store, such as s3://bucket/renders. A second run does only what is missing.
     """
     for path in (*inputs, model, style, photos):
-        if path and not os.path.lexists(path):
+        if path and not isinstance(path, Url) and not os.path.lexists(path):
             raise UserError(f"{path} is not there", "check the path")
     start_backend()
     from simrefine.refining.refiner import load
 
-    refine_folder = _choose_engine(engine, options)
+    refine_folder = _choose_engine(engine, options, inputs, out)
 
     if style and photos:
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
     how = {"style": style, "seed": seed, "photographs": photos, "scale": scale, "memory_gib": options["memory_gib"]}
-    refiner = load(model, precision, **how).with_masks(masks, inputs[0] if len(inputs) == 1 else None)
+    refiner = load(model, precision, **how).with_masks(masks, (*inputs, out))
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:
@@ -210,7 +219,7 @@ def refine(context, inputs, model, out, precision, style, photos, masks, seed, d
         context.exit(EXIT_INCOMPLETE)
 
 
-def _choose_engine(engine: str, options: dict):
+def _choose_engine(engine: str, options: dict, inputs: Sequence[Place], out: Place):
     """The function that refines a folder; takes what is the other's out of its options."""
     if engine == "ray":
         from simrefine.refining.on_ray import import_ray, refine_on_ray
@@ -219,11 +228,11 @@ def _choose_engine(engine: str, options: dict):
         if options.pop("shard") != (1, 1):
             raise UserError("--engine ray and --shard are both given", "leave --shard out: Ray hands out the parts")
         return refine_on_ray
-    from simrefine.refining.folder import refine_folder
+    from simrefine.refining.stores import way_between
 
     if options.pop("workers"):
         raise UserError("--workers are those of --engine ray", "add it, or leave them out")
-    return refine_folder
+    return way_between(inputs, out).refine
 
 
 def _show_refined(summary, refiner, scale: str) -> None:

@@ -14,6 +14,7 @@ FLOW = [
     *(
         "printable",
         "errors",
+        "addresses",
         "interruption",
         "files",
         "reading",
@@ -62,6 +63,7 @@ def test_each_library_stays_in_its_room(path):
     where = str(path.relative_to(PACKAGE))
     assert "mtcnn" not in libraries or where == "data/detection.py"
     assert "sklearn" not in libraries or where == "generating/regression.py"
+    assert not {"fsspec", "s3fs"} & libraries or where == "refining/trees.py"
     assert "gradio" not in libraries or where == "studio.py"
     assert "tensorflow" not in libraries or where == "backend/tensorflow.py"
     assert "jax" not in libraries or where == "backend/jax.py"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
@@ -116,7 +116,7 @@ def list_folder(folder: Path, exclude: Sequence[str] = (), *, what: str, shards:
                 waiting.append(relative)
             elif os.path.isdir(entry.path):
                 linked.append(Record(Path(entry.path), relative))  # may lead in a circle, or out of the folder
-            elif relative.suffix.lower() in _PICTURES:
+            elif _is_picture(relative):
                 pictures.append(Record(Path(entry.path), relative))
             elif os.path.isfile(entry.path):
                 is_shard = shards and relative.suffix.lower() == tar.ENDING
@@ -147,6 +147,24 @@ def find_pictures(folder: Path, relatives: Iterable[PurePosixPath], *, what: str
     return found
 
 
+def list_names(names: Iterable[str], exclude: Sequence[str] = ()) -> Listing:
+    """The listing that `list_folder` would give of a folder with these files in it.
+
+    Args:
+        names: of files that are not on this machine, by their paths below the folder; the `path` of their records is
+            just that.
+        exclude: see `matches`.
+    """
+    paths = [PurePosixPath(name) for name in names]
+    refined = {path.parent for path in paths if path.name == MANIFEST and path.parent.parts}
+    pictures, others = [], []
+    for path in paths:
+        folders = path.parents[:-1]  # all but the listed one
+        if refined.isdisjoint(folders) and not any(_is_left_out(each, exclude) for each in (path, *folders)):
+            (pictures if _is_picture(path) else others).append(Record(Path(path), path))
+    return Listing(*(tuple(sorted(records, key=_order)) for records in (pictures, others)))
+
+
 def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
     """A listing of single pictures, each by its name alone.
 
@@ -161,7 +179,7 @@ def list_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Listing:
     for path in map(Path, paths):
         if not os.path.lexists(path):
             raise UserError(f"{path} does not exist", "check the path")
-        if path.is_dir() or path.suffix.lower() not in _PICTURES:
+        if path.is_dir() or not _is_picture(path):
             kind = "a folder" if path.is_dir() else f"no picture ({', '.join(sorted(EXTENSIONS))})"
             raise UserError(f"{path} is {kind}", "name a single folder, or pictures")
         if path.name in records:
@@ -245,6 +263,10 @@ def _is_left_out(relative: PurePosixPath, exclude: Sequence[str]) -> bool:
     return hidden or name.lower() in _SYSTEM_FILES or matches(relative, exclude)
 
 
+def _is_picture(path: PurePath) -> bool:
+    return path.suffix.lower() in _PICTURES
+
+
 def _with_members(
     folder: Path, loose: Sequence[Record], shards: Sequence[Record], exclude: Sequence[str]
 ) -> list[Record]:
@@ -282,7 +304,7 @@ def _list_shard(shard: Record, exclude: Sequence[str]) -> Iterable[Record]:
         relative = parent / member.name
         if relative.name == MANIFEST and relative.parent.parts:
             refined.add(relative.parent)
-        if relative.suffix.lower() in _PICTURES and is_open(relative.parent) and not _is_left_out(relative, exclude):
+        if _is_picture(relative) and is_open(relative.parent) and not _is_left_out(relative, exclude):
             # Of two members of one name, unpacking leaves the later.
             pictures[str(relative)] = Record(shard.path, relative, member)
     return [record for record in pictures.values() if not refined or refined.isdisjoint(record.relative.parents)]

@@ -101,7 +101,7 @@ def evaluate(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
-    refiner = load(model).with_masks(masks, Path(raw)) if model else None
+    refiner = load(model).with_masks(masks, (Path(raw), out)) if model else None
     refiners = _refiners(refiner, draws)
     size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
     channels = refiner.channels if refiner else 3

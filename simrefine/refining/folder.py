@@ -21,8 +21,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from simrefine.addresses import Place, places
 from simrefine.data.dressing import Known
-from simrefine.data.folders import Record, Reject, write_rejects
+from simrefine.data.folders import REJECTS, Record, Reject, write_rejects
 from simrefine.data.images import to_channels
 from simrefine.data.masks import MaskFolder
 from simrefine.errors import UserError
@@ -39,6 +40,7 @@ from simrefine.refining.pictures import (
 )
 from simrefine.refining.places import (
     Job,
+    Work,
     check_places,
     claim,
     is_done,
@@ -48,6 +50,7 @@ from simrefine.refining.places import (
 )
 from simrefine.threads import run_ahead, thread_pool
 
+COUNTED = ("written", "skipped", "rejected")  # of a Summary
 HELD_BYTES = 9  # a pixel of a picture on its way: raw and refined, and its file, which may be as large
 LINKED = "a linked folder, not followed: refine the folder it leads to"
 
@@ -95,7 +98,7 @@ class Summary:
     seconds: float
     mean_change: float
     sizes: Counter[tuple[int, int]]
-    rejects_csv: Path
+    rejects_csv: Place
     rejects: list[Reject]
     linked: int
 
@@ -143,11 +146,9 @@ def refine_folder(
         UserError: nothing to refine, a place that would endanger the input or mix two refiners, or a full disk.
     """
     started, out = time.monotonic(), Path(out)
-    inputs = [Path(path) for path in ([folder] if isinstance(folder, str | os.PathLike) else folder)]
-    _check_asked(strength, shard, overwrite)
-    check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy, refiner.masks, packed).shard(*shard)
-    claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
+    check_asked(strength, shard, overwrite)
+    asked = {"exclude": exclude, "copy": copy, "strength": strength, "overwrite": overwrite, "packed": packed}
+    work = begin(refiner, places(folder), out, **asked).shard(*shard)
     remove_all_leftovers(out, work)
     todo = [job for job in work.jobs if not is_done(job, compare)]
     tally, until_stopped = _Tally(len(work.jobs), len(todo), progress), partial(takewhile, lambda _: not stopped())
@@ -162,7 +163,38 @@ def refine_folder(
     return _summarise(tally, carried, work.linked, out / rejects_name(*shard), started)
 
 
-def _check_asked(strength: float, shard: tuple[int, int], overwrite: bool) -> None:
+def begin(
+    refiner: Refiner,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    exclude: Sequence[str],
+    copy: Sequence[str],
+    strength: float,
+    overwrite: bool,
+    packed: bool = False,
+) -> Work:
+    """What there is to do in all, once `out` is the refiner's own; arguments and errors as in `refine_folder`."""
+    check_places(inputs, out)
+    work = list_work(inputs, out, exclude, copy, refiner.masks, packed)
+    claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
+    return work
+
+
+def leave_rejects(out: Path, rejects: Sequence[Reject], parts: int) -> Path:
+    """Writes one list of rejects in place of those of `parts` shards; says where it is."""
+    write_rejects(out / REJECTS, rejects)
+    for part in range(1, parts + 1):
+        (out / rejects_name(part, parts)).unlink(missing_ok=True)
+    return out / REJECTS
+
+
+def check_asked(strength: float, shard: tuple[int, int], overwrite: bool) -> None:
+    """Checks options of `refine_folder`.
+
+    Raises:
+        UserError: one is out of range, or two do not go together.
+    """
     if not 0 <= strength <= 1:
         raise UserError(f"strength {strength} is out of range", "choose 0 (raw) to 1 (refined)")
     if not 1 <= shard[0] <= shard[1]:
@@ -170,6 +202,48 @@ def _check_asked(strength: float, shard: tuple[int, int], overwrite: bool) -> No
     if overwrite and shard[1] > 1:
         # The first shard to begin would pass what the others have not yet replaced off as new.
         raise UserError("--overwrite and --shard are both given", "name a new folder with --out, or remove the old one")
+
+
+def order_rejects(rejects: Iterable[Reject]) -> list[Reject]:
+    """Each of them once, in the order in which a folder is listed."""
+    return sorted(dict.fromkeys(rejects), key=lambda reject: os.fsencode(reject.relative))
+
+
+def add_up(
+    summaries: Sequence[Summary],
+    found: int,
+    labels: int,
+    rejects: list[Reject],
+    rejects_csv: Place,
+    seconds: float,
+) -> Summary:
+    """The summary that a single run would have given.
+
+    Args:
+        summaries: of the shards or parts, as far as they were begun.
+        found, labels: pictures to refine and files to carry over, in all.
+        rejects: of all summaries, see `order_rejects`.
+        rejects_csv: where they stand.
+        seconds: from start to end.
+    """
+    written, skipped, rejected = (sum(getattr(each, name) for each in summaries) for name in COUNTED)
+    linked = max((each.linked for each in summaries), default=0)
+    return Summary(
+        found=found,
+        written=written,
+        skipped=skipped,
+        rejected=rejected,
+        left=found - written - skipped - rejected,
+        # What belongs to no picture is carried over by every shard, and two may do so at once.
+        labels_copied=min(labels, sum(each.labels_copied for each in summaries)),
+        labels_rejected=len(rejects) - rejected - linked,
+        seconds=seconds,
+        mean_change=sum(each.mean_change * each.written for each in summaries) / max(1, written),
+        sizes=sum((each.sizes for each in summaries), Counter()),
+        rejects_csv=rejects_csv,
+        rejects=rejects,
+        linked=linked,
+    )
 
 
 def _carry_over(task: tuple[Record, Path]) -> bool | Reject:
@@ -280,7 +354,7 @@ def _summarise(
     """Writes the list of rejects, and counts."""
     label_rejects = [outcome for outcome in carried if isinstance(outcome, Reject)]
     links = [Reject(str(record.relative), LINKED) for record in linked]
-    rejects = sorted(tally.rejects + label_rejects + links, key=lambda reject: os.fsencode(reject.relative))
+    rejects = order_rejects([*tally.rejects, *label_rejects, *links])
     write_rejects(rejects_csv, rejects)
     return Summary(
         found=tally.found,

@@ -1,11 +1,11 @@
 """A folder refined by the workers of a Ray cluster: the parts of `refine_folder`, as tasks that Ray hands out.
 
 Pictures do not pass through Ray. Each worker reads and writes its own, so all machines must see the model, the input
-and the output under the same paths. The part of a worker that dies is begun again, by any, and does what is missing.
+and the output under the same paths, or reach the same store. The part of a worker that dies is begun again, by any, and
+does what is missing.
 """
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,19 +14,18 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from simrefine import backend
+from simrefine.addresses import Place, Url, place, places
 from simrefine.choice import NO_GPU
-from simrefine.data.folders import REJECTS, write_rejects
 from simrefine.errors import UserError
 from simrefine.memory import SHARE, memory_bytes
-from simrefine.refining.folder import Summary, refine_folder
-from simrefine.refining.places import check_places, claim, list_work, rejects_name
+from simrefine.refining.folder import Summary, add_up, order_rejects
 from simrefine.refining.refiner import Refiner, load
+from simrefine.refining.stores import way_between
 
 PARTS = 4  # a worker: one that is slower takes fewer of them, and one that dies loses little time
 RETRIES = 3  # of a part whose worker died
 LOOK_UP = 0.5  # seconds between two looks at whether to stop
 STORE_BYTES = 100 * 2**20  # of shared memory for a cluster of this machine alone, through which next to nothing passes
-COUNTED = ("written", "skipped", "rejected")  # of a Summary
 PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # a Keras policy to what `load` calls it
 
 
@@ -47,8 +46,8 @@ class Share(NamedTuple):
 
 def refine_on_ray(
     refiner: Refiner,
-    folder: Path | Sequence[Path],
-    out: Path,
+    folder: Place | Sequence[Place],
+    out: Place,
     *,
     workers: int | None = None,
     exclude: Sequence[str] = (),
@@ -76,17 +75,15 @@ def refine_on_ray(
     Raises:
         UserError: ray is not installed, or a part's worker died more than RETRIES times; see also `refine_folder`.
     """
-    ray, started, out = import_ray(), monotonic(), Path(os.path.abspath(out))
-    inputs = [Path(folder)] if isinstance(folder, str | os.PathLike) else folder
-    inputs = [Path(os.path.abspath(path)) for path in inputs]
-    check_places(inputs, out)
-    work = list_work(inputs, out, exclude, copy, refiner.masks)
-    claim(out, refiner.fingerprint, strength, work.jobs if overwrite else None, refiner.about)
-    options |= {"exclude": exclude, "copy": copy, "strength": strength}
+    ray, started, out = import_ray(), monotonic(), _absolute(place(out))
+    inputs = [_absolute(each) for each in places(folder)]
+    way = way_between(inputs, out)
+    asked = {"exclude": exclude, "copy": copy, "strength": strength}
+    work = way.begin(refiner, inputs, out, overwrite=overwrite, **asked)
     with _connected(ray):
         share = _divide(ray, workers)
         refine_part = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=RETRIES)(_refine_part)
-        common = (_recipe(refiner), memory_gib, share.neighbours, inputs, out, options)
+        common = (way.refine, _recipe(refiner), memory_gib, share.neighbours, inputs, out, options | asked)
         parts = PARTS * share.workers
         tasks = {refine_part.remote(*common, (part, parts)): part for part in range(1, parts + 1)}
         summaries: list[Summary] = []
@@ -94,7 +91,14 @@ def refine_on_ray(
             summaries.append(summary)
             if progress:
                 progress(sum(each.found for each in summaries), len(work.jobs))
-    return _sum(summaries, len(work.jobs), len(work.labels), out, parts, monotonic() - started)
+    rejects = order_rejects(reject for summary in summaries for reject in summary.rejects)
+    rejects_csv = way.leave_rejects(out, rejects, parts)
+    return add_up(summaries, len(work.jobs), len(work.labels), rejects, rejects_csv, monotonic() - started)
+
+
+def _absolute(path: Place) -> Place:
+    """As a worker finds it, which has another working folder."""
+    return path if isinstance(path, Url) else Path(os.path.abspath(path))
 
 
 def _recipe(refiner: Refiner) -> tuple[tuple[str, Any], ...]:
@@ -113,17 +117,18 @@ def _load(recipe: tuple, memory_gib: float) -> Refiner:
 
 
 def _refine_part(
+    refine: Callable[..., Summary],
     recipe: tuple,
     memory_gib: float | None,
     neighbours: int,
-    inputs: list[Path],
-    out: Path,
+    inputs: list[Place],
+    out: Place,
     options: dict[str, Any],
     shard: tuple[int, int],
 ) -> Summary:
     """The task of a worker."""
     memory_gib = (memory_gib or SHARE * memory_bytes() / 2**30) / neighbours
-    return refine_folder(_load(recipe, memory_gib), inputs, out, shard=shard, memory_gib=memory_gib, **options)
+    return refine(_load(recipe, memory_gib), inputs, out, shard=shard, memory_gib=memory_gib, **options)
 
 
 def import_ray() -> Any:
@@ -193,30 +198,3 @@ def _gather(ray: Any, tasks: dict[Any, int], stopped: Callable[[], bool]) -> Ite
                     f"part {tasks[task]} of {len(tasks)} was lost {RETRIES + 1} times: {type(error).__name__}",
                     "where it was for want of memory, give fewer --workers; the same command does the rest",
                 ) from error
-
-
-def _sum(summaries: list[Summary], found: int, labels: int, out: Path, parts: int, seconds: float) -> Summary:
-    """One summary and one list of rejects, as a single process leaves them."""
-    rejects = {(reject.relative, reject.reason): reject for summary in summaries for reject in summary.rejects}
-    rejects = [rejects[key] for key in sorted(rejects, key=lambda key: os.fsencode(key[0]))]
-    write_rejects(out / REJECTS, rejects)
-    for part in range(1, parts + 1):
-        (out / rejects_name(part, parts)).unlink(missing_ok=True)
-    written, skipped, rejected = (sum(getattr(each, name) for each in summaries) for name in COUNTED)
-    linked = max((each.linked for each in summaries), default=0)
-    return Summary(
-        found=found,
-        written=written,
-        skipped=skipped,
-        rejected=rejected,
-        left=found - written - skipped - rejected,
-        # What belongs to no picture is carried over by every part, and two may do so at once.
-        labels_copied=min(labels, sum(each.labels_copied for each in summaries)),
-        labels_rejected=len(rejects) - rejected - linked,
-        seconds=seconds,
-        mean_change=sum(each.mean_change * each.written for each in summaries) / max(1, written),
-        sizes=sum((each.sizes for each in summaries), Counter()),
-        rejects_csv=out / REJECTS,
-        rejects=rejects,
-        linked=linked,
-    )

@@ -9,13 +9,14 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from simrefine.addresses import Place, Url
 from simrefine.data.folders import (
     MANIFEST,
     REJECTS,
@@ -24,6 +25,7 @@ from simrefine.data.folders import (
     Reject,
     list_files,
     list_folder,
+    list_names,
     matches,
     mirrored,
     resolved,
@@ -133,21 +135,16 @@ def list_work(
         else list_files(inputs, exclude)
     )
     home = resolved(inputs[0]) if single else None
-    pictures, labels = _sort_files(listing, home, out, copy)
+    pictures, labels = _sort_files(_outside(listing, home, out), copy)
     outside = {record for record in labels if home and _leads_out(record, home)}
-    if not pictures:
-        but = f" apart from {', '.join((*exclude, *copy))}" if (exclude or copy) else ""
-        raise UserError(
-            f"folder {inputs[0]} holds no picture ({', '.join(sorted(EXTENSIONS))}){but}",
-            "name a folder that holds pictures, or leave fewer out",
-        )
+    _check_pictures(pictures, inputs[0], exclude, copy)
 
     @cache  # links are resolved once per folder, not once per file: on a network disk that is slow
     def place(parent: PurePosixPath) -> Path:
         return mirrored(out, parent / "file").parent
 
     jobs, known = [], masks.find(record.relative for record in pictures) if masks else {}
-    for record, beside in zip(pictures, _comparison_names(pictures), strict=True):
+    for record, beside in zip(pictures, comparison_names(pictures), strict=True):
         parent, name = record.relative.parent, record.relative.name
         mask = known.get(record.relative)
         jobs.append(Job(record, place(parent) / name, place(COMPARE / parent) / beside, mask))
@@ -162,13 +159,42 @@ def list_work(
     return Work(jobs, carried, [Reject(str(record.relative), LEADS_OUT) for record in outside], listing.linked)
 
 
+def work_of_names(names: Iterable[str], folder: Url, exclude: Sequence[str], copy: Sequence[str]) -> Work:
+    """What there is to do for a folder that is not on this machine; all paths are below that folder or the output's.
+
+    Args:
+        names: of its files, see `folders.list_names`.
+        folder: its address, for messages.
+        exclude, copy: see `list_work`.
+
+    Raises:
+        UserError: there is no picture to refine, or one lies where comparisons go.
+    """
+    pictures, labels = _sort_files(list_names(names, exclude), copy)
+    _check_pictures(pictures, folder, exclude, copy)
+    jobs = [
+        Job(record, record.path, Path(COMPARE / record.relative.parent / beside))
+        for record, beside in zip(pictures, comparison_names(pictures), strict=True)
+    ]
+    return Work(jobs, [(record, record.path) for record in labels], [], ())
+
+
+def _check_pictures(pictures: Sequence[Record], folder: Place, exclude: Sequence[str], copy: Sequence[str]) -> None:
+    if not pictures:
+        but = f" apart from {', '.join((*exclude, *copy))}" if (exclude or copy) else ""
+        raise UserError(
+            f"folder {folder} holds no picture ({', '.join(sorted(EXTENSIONS))}){but}",
+            "name a folder that holds pictures, or leave fewer out",
+        )
+
+
 def _leads_out(record: Record, home: Path) -> bool:
     """Whether a file is a link to one outside of the folder `home`: what it leads to may be no label at all, and would
     be copied byte for byte into a folder that is passed on."""
     return record.path.is_symlink() and not resolved(record.path).is_relative_to(home)
 
 
-def _comparison_names(pictures: Sequence[Record]) -> list[str]:
+def comparison_names(pictures: Sequence[Record]) -> list[str]:
     """What the comparison of each picture is called, a PNG: a.png for a.png, a.jpg.png for a.jpg; where there is such a
     PNG too, one more ending."""
     taken = {record.relative for record in pictures if record.relative.suffix == ".png"}
@@ -181,19 +207,24 @@ def _comparison_names(pictures: Sequence[Record]) -> list[str]:
     return names
 
 
-def _sort_files(
-    listing: Listing, home: Path | None, out: Path, copy: Sequence[str]
-) -> tuple[list[Record], list[Record]]:
-    """The pictures to refine, and the files to carry over; `home` is the listed folder without links, None where single
-    files were listed."""
-    outside = resolved(out)
+def _outside(listing: Listing, home: Path | None, out: Path) -> Listing:
+    """What of a listing does not lie in `out`, directly or by a link; `home` is the listed folder without links, None
+    where single files were listed."""
+    output = resolved(out)
+
+    def lies_there(record: Record) -> bool:
+        linked = home is None or record.path.is_symlink()
+        return (resolved(record.path) if linked else home / record.relative).is_relative_to(output)
+
+    kinds = (listing.pictures, listing.others)
+    return Listing(*(tuple(record for record in kind if not lies_there(record)) for kind in kinds), listing.linked)
+
+
+def _sort_files(listing: Listing, copy: Sequence[str]) -> tuple[list[Record], list[Record]]:
+    """The pictures to refine, and the files to carry over."""
     pictures, labels = [], []
     for records, kind in ((listing.pictures, pictures), (listing.others, labels)):
         for record in records:
-            linked = home is None or record.path.is_symlink()
-            real = resolved(record.path) if linked else home / record.relative
-            if real.is_relative_to(outside):  # `out` lies in the folder, or a link leads there
-                continue
             if record.relative.is_relative_to(COMPARE):
                 raise UserError(
                     f"{record.path}: {COMPARE} is where side-by-side pictures go", f"rename it, or --exclude {COMPARE}"
@@ -221,8 +252,7 @@ def claim(
         UserError: `redo` is None and `out` belongs to another refiner or strength or holds other files; or see
             `reporting_disk_faults`.
     """
-    path, manifest = out / MANIFEST, {"format": 1, "refiner": fingerprint, "strength": float(strength)}
-    manifest |= {"simrefine": version("simrefine"), **(about or {})}
+    path, manifest = out / MANIFEST, manifest_of(fingerprint, strength, about)
     with reporting_disk_faults(out):
         if redo is None:
             _check_owner(out, path, manifest)
@@ -234,11 +264,22 @@ def claim(
         _write_manifest(out, path, manifest)
 
 
+def manifest_of(fingerprint: str, strength: float, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the manifest says; see `claim`."""
+    decisive = {"format": 1, "refiner": fingerprint, "strength": float(strength)}
+    return {**decisive, "simrefine": version("simrefine"), **(about or {})}
+
+
+def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as it is written."""
+    return json.dumps(manifest, indent=2).encode() + b"\n"
+
+
 def _write_manifest(out: Path, path: Path, manifest: dict[str, Any]) -> None:
     """Writes the manifest where there is none; another process may be first, so the one that is there is checked."""
     try:
         with publishing_file(path, replace=False) as file:
-            file.write(json.dumps(manifest, indent=2).encode() + b"\n")
+            file.write(manifest_bytes(manifest))
     except UserError as error:
         if not isinstance(error.__cause__, FileExistsError):
             raise
@@ -248,11 +289,24 @@ def _write_manifest(out: Path, path: Path, manifest: dict[str, Any]) -> None:
 def _check_owner(out: Path, path: Path, manifest: dict[str, Any]) -> None:
     # Listed before the manifest is looked for: another process may write it, and then pictures, at this moment.
     names = os.listdir(out) if out.exists() else []
-    if path.exists():
-        found = _read_manifest(path)
+    check_owner(out, names, _read_manifest(path) if path.exists() else None, manifest)
+
+
+def check_owner(out: Place, names: Iterable[str], found: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> None:
+    """Checks that `out` is, or can become, the folder of the refiner of `manifest`.
+
+    Args:
+        out: the output folder, for messages.
+        names: what lies in it, listed before its manifest was looked for.
+        found: its manifest, see `parse_manifest`; None where there is none.
+
+    Raises:
+        UserError: it belongs to another refiner or strength, or holds other files.
+    """
+    if found is not None:
         if any(found.get(key) != manifest[key] for key in DECISIVE):
             raise UserError(
-                f"{out} holds pictures of another {_difference(found, manifest)} (see {path})",
+                f"{out} holds pictures of another {_difference(found, manifest)} (see {out / MANIFEST})",
                 "name another --out, or use --overwrite to replace them",
             )
     elif any(not name.startswith(".") for name in names):
@@ -274,8 +328,16 @@ def _difference(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        found = parse_json(read_regular(path, MAX_MANIFEST_BYTES))
-    except (ValueError, Unreadable):  # no JSON of ours: simrefine did not write it
+        return parse_manifest(read_regular(path, MAX_MANIFEST_BYTES))
+    except Unreadable:  # simrefine did not write it
+        return {}
+
+
+def parse_manifest(content: bytes) -> dict[str, Any]:
+    """What a manifest says; nothing if simrefine did not write it."""
+    try:
+        found = parse_json(content)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simrefine.refining.folder import Summary, refine_folder
+from simrefine.addresses import place, places
+from simrefine.refining.folder import Summary
 from simrefine.refining.refiner import TRAINING, load
+from simrefine.refining.stores import way_between
 
 
 def refine(
@@ -16,6 +18,7 @@ def refine(
     precision: str = "float32",
     style: Path | str | None = None,
     photographs: Path | str | None = None,
+    masks: Path | str = "auto",
     seed: int = 0,
     scale: str = TRAINING,
     memory_gib: float | None = None,
@@ -25,8 +28,9 @@ def refine(
 
     Args:
         folder: rendered faces, read recursively; or pictures.
-        out: gets the same tree, names, formats and labels.
+        out: gets the same tree, names, formats and labels. Both may be in a store: "s3://bucket/renders".
         model: the run folder of a training.
+        masks: of the parts of single faces, see `Refiner.with_masks`.
         precision, style, photographs, seed, scale: how the model is loaded, see `simrefine.load`.
         memory_gib: what the process may take in all, GiB. None = half of what the machine or its container has.
         options: exclude, copy, strength, compare, overwrite, batch_size, threads, progress: see
@@ -38,7 +42,10 @@ def refine(
     Raises:
         UserError: see `simrefine.load` and `refine_folder`.
     """
+    inputs, out = places(folder), place(out)
+    way = way_between(inputs, out)
     refiner = load(
         model, precision, style=style, photographs=photographs, seed=seed, scale=scale, memory_gib=memory_gib
     )
-    return refine_folder(refiner, folder, Path(out), memory_gib=memory_gib, **options)
+    refiner = refiner.with_masks(masks, (*inputs, out))
+    return way.refine(refiner, inputs, out, memory_gib=memory_gib, **options)

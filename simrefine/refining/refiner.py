@@ -3,13 +3,14 @@
 import copy
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from simrefine import backend
+from simrefine.addresses import Place, Url
 from simrefine.catalogue import REFINERS
 from simrefine.config import masks_beside, parse_classes
 from simrefine.data.dressing import Known, Look
@@ -131,19 +132,21 @@ class Refiner:
         other._draw_by(seed)
         return other
 
-    def with_masks(self, folder: Path | str, pictures: Path | None = None) -> "Refiner":
+    def with_masks(self, folder: Path | str, ends: Sequence[Place] = ()) -> "Refiner":
         """One for pictures whose parts are known: `refine_folder` gives it their masks, PNGs of the pictures' names and
         of the classes that it was trained with. Where they say nothing, the parser does. All that was read is shared.
 
         Args:
-            folder: of the masks; "" = none; "auto" = the one beside the folder `pictures`, of its name with -masks
-                appended, or none where it is not there or the refiner was trained without parts.
+            folder: of the masks; "" = none; "auto" = the one beside the input, of its name with -masks appended, or
+                none where it is not there or the refiner was trained without parts.
+            ends: what is to be refined, and the output folder. Masks are not looked for where one is in a store.
 
         Raises:
             UserError: it was trained without parts, or there is no such folder.
         """
         if folder == "auto":
-            folder = masks_beside(pictures) if pictures and self._classes else ""
+            beside = len(ends) == 2 and self._classes and not any(isinstance(end, Url) for end in ends)
+            folder = masks_beside(ends[0]) if beside else ""
         if not folder:
             return self
         if not self._classes:
@@ -157,7 +160,7 @@ class Refiner:
         other.fingerprint = other._identify()
         return other
 
-    def looks(self, draws: int, out: Path) -> list[tuple["Refiner", Path]]:
+    def looks(self, draws: int, out: Place) -> list[tuple["Refiner", Place]]:
         """Itself and those of the seeds after its own, `draws` in all, each with the folder where its faces go: one
         render becomes `draws` pictures. Of one alone that is `out`; else `out`/seed-N, as if each were alone.
 

@@ -121,7 +121,7 @@ def test_a_large_picture_takes_its_mask_along(trained, tmp_path):
 def test_masks_that_change_nothing_or_belong_to_other_pictures_are_refused(trained, renders, tmp_path):
     with pytest.raises(UserError, match="trained without parts, so masks change nothing"):
         load(trained / "whole").with_masks(write_masks(tmp_path / "m"))
-    assert load(trained / "whole").with_masks("auto", renders).masks is None
+    assert load(trained / "whole").with_masks("auto", (renders, tmp_path)).masks is None
     with pytest.raises(UserError, match="folder of masks .* does not exist"):
         load(trained / "run").with_masks(tmp_path / "nowhere")
     with pytest.raises(UserError, match="has a mask of its name in"):

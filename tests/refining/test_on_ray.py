@@ -12,6 +12,7 @@ import pytest
 from tiny import tiny_config, write_pile
 
 import simrefine
+from simrefine.addresses import Url
 from simrefine.errors import UserError
 from simrefine.refining import on_ray
 from simrefine.refining.folder import refine_folder
@@ -97,6 +98,18 @@ def test_two_workers_of_which_one_is_killed_do_what_one_process_does(trained, cl
     anew = refine_on_ray(refiner, trained / "renders", out, strength=0.5, overwrite=True, **options)
     assert anew.written == FACES
     np.testing.assert_allclose(2 * anew.mean_change, whole.mean_change, rtol=0.2)
+
+
+def test_workers_read_and_write_a_store_themselves(trained, cluster, tmp_path):
+    pytest.importorskip("fsspec", reason="the extra [store] is not installed")
+    refiner = simrefine.load(trained / "run")
+    whole = refine_folder(refiner, trained / "renders", tmp_path / "whole")
+    # A store that two processes see without a server: fsspec's of this disk, which `place` would take for a folder.
+    renders, out = Url(f"file://{trained / 'renders'}"), Url(f"file://{tmp_path / 'out'}")
+    summary = refine_on_ray(refiner, renders, out, workers=2)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert (summary.written, summary.rejected, summary.left) == (FACES, 1, 0) and summary.rejects == whole.rejects
+    assert refine_on_ray(refiner, renders, out, workers=2).skipped == FACES
 
 
 def test_what_is_asked_to_stop_leaves_the_rest_to_the_next_time(trained, cluster, tmp_path):
