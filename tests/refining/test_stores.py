@@ -18,6 +18,7 @@ from simrefine.addresses import Url, place
 from simrefine.cli import main
 from simrefine.data.folders import MANIFEST, REJECTS
 from simrefine.data.images import Picture, encode_picture
+from simrefine.data.masks import MaskFolder
 from simrefine.errors import EXIT_USER_ERROR, UserError
 from simrefine.files import TEMPORARY_PREFIX
 from simrefine.refining import stores
@@ -33,6 +34,7 @@ class Brighter:
 
     def __init__(self, fingerprint="f" * 64, look=lambda: None):
         self.channels, self.fingerprint, self._look, self.pictures = 3, fingerprint, look, 0
+        self.masks = None
         self.about = {"model": "/runs/001", "step": 4, "seed": 0, "scale": "own"}
 
     def __call__(self, images):
@@ -447,6 +449,13 @@ def test_without_credentials_or_a_server_there_is_one_message(renders, server, m
     S3FileSystem.clear_instance_cache()
 
 
+def test_masks_are_refused_beside_a_store(tmp_path):
+    refiner = Brighter()
+    refiner.masks = MaskFolder(tmp_path, {})
+    with pytest.raises(UserError, match="cannot be used with a store"):
+        refine_store(refiner, RENDERS, REFINED)
+
+
 SLOW = """
 import sys, time
 import numpy as np
@@ -454,7 +463,8 @@ from simrefine.addresses import place
 from simrefine.refining import stores
 
 class Slow:
-    channels, fingerprint, about = 3, "f" * 64, {"model": "/runs/001", "step": 4, "seed": 0, "scale": "own"}
+    channels, fingerprint, masks = 3, "f" * 64, None
+    about = {"model": "/runs/001", "step": 4, "seed": 0, "scale": "own"}
     def __call__(self, images):
         time.sleep(0.2)
         return images + np.uint8(10)
