@@ -63,6 +63,8 @@ class ExportFacts:
     packages: tuple[str, ...] = ()
 
 
+# What convolutions find beyond a picture's border.
+BORDERS = MIRRORED, ZEROS = ("mirrored", "zeros")
 REFINERS = {
     "resnet": RefinerFacts(width=64, blocks=4, stride=1),  # the paper's, for eyes
     "unet": RefinerFacts(width=32, blocks=2, stride=8),  # three halvings

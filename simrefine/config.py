@@ -14,7 +14,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from simrefine.catalogue import DISCRIMINATORS, LANDMARK_STRIDE, METHODS, PARTS, REALISM, REFINERS, STYLES
+from simrefine.catalogue import (
+    BORDERS,
+    DISCRIMINATORS,
+    LANDMARK_STRIDE,
+    METHODS,
+    MIRRORED,
+    PARTS,
+    REALISM,
+    REFINERS,
+    STYLES,
+    ZEROS,
+)
 from simrefine.errors import UserError
 from simrefine.files import check_name
 from simrefine.reading import Unreadable, read_regular
@@ -124,6 +135,12 @@ class RefinerOptions:
     width: int = option(0, f"feature channels of the first layer; 0 = {_own('width')}", low=0, high=1024)
     blocks: int = option(0, f"residual blocks; 0 = {_own('blocks')}", low=0, high=64)
     kernel: int = option(3, "side of the convolutions, px", choices=(3, 5, 7))
+    borders: str = option(
+        MIRRORED,
+        "what the convolutions of the refiner and of its discriminator find beyond a picture's border: mirrored, the "
+        "picture itself, or zeros, by which they can tell where in the picture they are",
+        choices=BORDERS,
+    )
     residual: bool = option(
         True, "add the output to the input, so that training starts at the identity; cyclegan: false"
     )
@@ -337,6 +354,7 @@ class EvaluationOptions:
     )
 
 
+BEFORE = {"refiner.borders": ZEROS}  # what runs did before there was an option for it
 MASKS = "-masks"  # what the name of a folder of part masks has more than that of its pictures
 ANNOTATIONS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 
@@ -407,7 +425,7 @@ class Config:
             for key, value in layer.items():
                 if not (recorded and method in METHODS and _is_unused(key, method)):
                     given[key] = _checked(key, value, source)
-        defaults = {key: spec.default for key, spec in _specs().items()}
+        defaults = {key: spec.default for key, spec in _specs().items()} | (BEFORE if recorded else {})
         method = METHODS[given.get("method.name", defaults["method.name"])]
         flat = defaults | method.defaults | given
         _resolve(flat)

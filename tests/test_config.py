@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from functools import partial
 
 import pytest
 
@@ -137,3 +138,9 @@ def test_a_run_of_an_older_version_is_read_whatever_the_defaults_of_other_method
     assert config.training.steps == int(f"1{Config.load(environment={}).training.steps}")
     with pytest.raises(UserError, match="identity_steps = 7.* does nothing where method.name = simgan"):
         Config.load(file, environment={})
+
+
+def test_a_run_from_before_borders_were_an_option_goes_on_as_it_began(tmp_path):
+    (tmp_path / "config.toml").write_text("[refiner]\nname = 'unet'\n")
+    read = partial(Config.load, tmp_path / "config.toml", environment={})
+    assert read(recorded=True).refiner.borders == "zeros" and read().refiner.borders == "mirrored"

@@ -84,7 +84,8 @@ class CycleGAN:
             build_refiner(config.refiner, channels, dtype, seed + 2) for _ in range(2)
         )
         self.for_photographs, self.for_renders = (
-            build_discriminator(config.discriminator.name, channels, dtype, seed + offset) for offset in (1, 3)
+            build_discriminator(config.discriminator.name, channels, dtype, seed + offset, config.refiner.borders)
+            for offset in (1, 3)
         )
         self.histories = {
             name: HistoryBuffer(config.history.half_batches * half, (size, size, channels))

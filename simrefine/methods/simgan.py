@@ -100,7 +100,9 @@ class SimGAN:
         self.refiner = build_refiner(config.refiner, channels, dtype, seed)
         self.average = build_refiner(config.refiner, channels, dtype, seed)
         self.inverse = build_refiner(config.refiner, channels, dtype, seed + 2) if config.keeper.cycle else None
-        self.discriminator = build_discriminator(config.discriminator.name, channels, dtype, seed + 1)
+        self.discriminator = build_discriminator(
+            config.discriminator.name, channels, dtype, seed + 1, config.refiner.borders
+        )
         self.history = HistoryBuffer(config.history.half_batches * half, (size, size, channels))
         inverse = self.inverse.trainable_variables if self.inverse else []
         self._refiner_moves = [*self.refiner.trainable_variables, *inverse]

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from simrefine.catalogue import REFINERS
+from simrefine.catalogue import MIRRORED, REFINERS, ZEROS
 from simrefine.config import RefinerOptions
 from simrefine.models.kinks import clipped
 from simrefine.models.pretrained import pretrained_maps
@@ -28,7 +28,7 @@ def build_refiner(options: RefinerOptions, channels: int, dtype: str, seed: int)
 
     With `options.residual` the last layer starts at zero, so the new refiner is the identity.
     """
-    conv, body = convolutions(dtype, seed), globals()[options.name]
+    conv, body = convolutions(dtype, seed, options.borders), globals()[options.name]
     picture = keras.Input((None, None, channels), name="synthetic")
     features = body(picture, options, conv, dtype)
     if options.residual:
@@ -63,9 +63,9 @@ def reach(options: RefinerOptions, channels: int) -> int:
             return int(np.abs(line - places[picture]).max())
 
 
-def build_discriminator(name: str, channels: int, dtype: str, seed: int) -> keras.Model:
-    """A patch discriminator; call it through `judge`. Its logits are linear."""
-    conv, body = convolutions(dtype, seed), globals()[name]
+def build_discriminator(name: str, channels: int, dtype: str, seed: int, borders: str = ZEROS) -> keras.Model:
+    """A patch discriminator; call it through `judge`. Its logits are linear. `borders` are its refiner's."""
+    conv, body = convolutions(dtype, seed, borders), globals()[name]
     picture = keras.Input((None, None, channels), name="picture")
     return keras.Model(picture, body(picture, conv, dtype), name="discriminator")
 
@@ -118,6 +118,25 @@ class Doubling(keras.layers.Layer):
     def compute_output_shape(self, shape):
         n, height, width, channels = shape
         return n, height and 2 * height, width and 2 * width, channels
+
+
+class Mirrored(keras.layers.Layer):
+    """Pictures grown by `total` px in height and width, mirrored at their borders; where they are too small to mirror
+    so much, by zeros."""
+
+    def __init__(self, total: int, **options):
+        super().__init__(**options)
+        self.total = total
+
+    def call(self, x):
+        before = self.total // 2  # as padding="same" divides it
+        grown = (before, self.total - before)
+        small = any(side is not None and side <= max(grown) for side in x.shape[1:3])
+        return ops.pad(x, ((0, 0), grown, grown, (0, 0)), mode="constant" if small else "reflect")
+
+    def compute_output_shape(self, shape):
+        n, height, width, channels = shape
+        return n, height and height + self.total, width and width + self.total, channels
 
 
 class LargeEnough(Doubling):
@@ -199,8 +218,10 @@ def _logits(x, conv, kernel: int = 1):
     return conv(x, 2, kernel, dtype="float32")  # linear: a ReLU here would kill the realism gradient
 
 
-def convolutions(dtype: str, seed: int) -> Callable:
-    """`conv(x, filters, kernel)` for one network: same padding, and a seed of its own for every layer."""
+def convolutions(dtype: str, seed: int, borders: str = ZEROS) -> Callable:
+    """`conv(x, filters, kernel)` for one network: same padding, beyond the borders by zeros or MIRRORED, and a seed of
+    its own for every layer. By zeros a network can tell how far away a border is (Islam et al. 2020, "How much position
+    information do convolutional neural networks encode?", arXiv 2001.08248)."""
     seeds = itertools.count(seed * 1000)
     activations = {
         None: lambda x: x,
@@ -210,8 +231,11 @@ def convolutions(dtype: str, seed: int) -> Callable:
 
     def conv(x, filters, kernel, strides=1, activation=None, dtype=dtype, kernel_initializer=None):
         initializer = kernel_initializer or keras.initializers.HeUniform(seed=next(seeds))
+        mirrored = borders == MIRRORED and kernel > strides
+        x = Mirrored(kernel - strides, dtype=dtype)(x) if mirrored else x
+        padding = "valid" if mirrored else "same"
         layer = keras.layers.Conv2D(
-            filters, kernel, strides, padding="same", dtype=dtype, kernel_initializer=initializer
+            filters, kernel, strides, padding=padding, dtype=dtype, kernel_initializer=initializer
         )
         return activations[activation](layer(x))
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from simrefine.arrays import read_arrays, write_arrays
+from simrefine.catalogue import ZEROS
 from simrefine.config import Config
 from simrefine.data.dressing import BANK, STYLES, check_looks
 from simrefine.errors import UserError
@@ -112,6 +113,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
         if about["kind"] != "refiner":
             raise UserError(f"{folder} holds no refiner but a {about['kind']}", "name the run folder of a refiner")
         sections = about["options"]
+        sections["refiner"] = {"borders": ZEROS} | sections["refiner"]  # which they were when no option named them
         values = {f"{section}.{key}": sections[section][key] for section in sections for key in sections[section]}
         step = int(about["step"])
         looks = {name: arrays.pop(name) for name in [*arrays] if name == STYLES or name.startswith(BANK)}

@@ -43,6 +43,18 @@ def test_a_refiner_of_format_2_is_read(tmp_path):
     assert (found.step, found.config.refiner.width, found.config.data.size) == (7, 8, 16)
 
 
+def test_a_refiner_from_before_borders_were_an_option_is_built_as_it_was_trained(tmp_path):
+    write_published(tmp_path / "refiner", published([np.zeros(3)], np.zeros((1, 4, 3))), 7)
+    assert read_refiner(tmp_path).config.refiner.borders == "mirrored"
+
+    def to_older(about):
+        del about["options"]["refiner"]["borders"]
+        return about
+
+    change_about(tmp_path, to_older)
+    assert read_refiner(tmp_path).config.refiner.borders == "zeros"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
