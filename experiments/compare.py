@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from runs import refine_faces
 
 from simrefine.data.faces import Faces, read_faces
 from simrefine.evaluation.adaptation import hold_out
@@ -28,14 +29,12 @@ from simrefine.measures.drift import measure_drift, summarise_drift
 from simrefine.measures.realism import kernel_distance, sliced_wasserstein, wasserstein_mean
 from simrefine.models.lite_features import lite_features
 from simrefine.refining.refiner import Refiner, load
-from simrefine.threads import in_batches
 from simrefine.training.landmarks import LabelledSet
 
 PHOTOGRAPHS = 300  # to learn from that are held against the held-out ones: as many as there are held-out renders
-BATCH = 50  # faces refined at a time
 MEMORY_GIB = 8.0  # a folder
 
-Treatment = Callable[[np.ndarray], np.ndarray]
+Treatment = Callable[[Faces], np.ndarray]
 
 
 def evenly(faces: Faces, n: int) -> Faces:
@@ -44,10 +43,10 @@ def evenly(faces: Faces, n: int) -> Faces:
 
 
 def baselines(photographs: np.ndarray) -> dict[str, Treatment]:
-    """What needs no training; uint8 [n, h, w, c] to the same."""
+    """What needs no training; faces to uint8 [n, h, w, c]."""
     return {
-        "raw": lambda images: images,
-        "colours only": lambda images: match_colours(images, photographs, 0),
+        "raw": lambda faces: faces.images,
+        "colours only": lambda faces: match_colours(faces.images, photographs, 0),
     }
 
 
@@ -129,28 +128,23 @@ def main(runs, faces, results, size, gray, seeds, draws, with_raw):
 
     def measure_treatment(name: str, key: str, treat: Treatment, before: Treatment | None = None) -> None:
         def shown() -> dict:
-            given = before(held_out.images) if before else None if name == "raw" else held_out.images
-            return measure_faces(treat(held_out.images), held_out, photographs, given, told=bool(seeds))
+            given = before(held_out) if before else None if name == "raw" else held_out.images
+            return measure_faces(treat(held_out), held_out, photographs, given, told=bool(seeds))
 
-        measure(name, key, lambda: LabelledSet(treat(raw.images), raw.points), shown)
+        measure(name, key, lambda: LabelledSet(treat(raw), raw.points), shown)
 
     def drawn(refiner: Refiner) -> LabelledSet:
         """Every render in `draws` looks; a network learns from as many pictures as it does from the others."""
-        looks = [in_batches(refiner.with_seed(seed), raw.images, BATCH) for seed in range(draws)]
+        looks = [refine_faces(refiner.with_seed(seed), raw) for seed in range(draws)]
         return LabelledSet(np.concatenate(looks), np.concatenate([raw.points] * draws))
 
     def measure_run(run: Path) -> None:
         refiner = load(run)
         dresser = refiner.without_network()
-
-        def dress(images: np.ndarray) -> np.ndarray:
-            return in_batches(dresser, images, BATCH)
-
-        def refine(images: np.ndarray) -> np.ndarray:
-            return in_batches(refiner, images, BATCH)
+        dress, refine = (partial(refine_faces, one) for one in (dresser, refiner))
 
         def together() -> LabelledSet:
-            return LabelledSet(np.concatenate([refine(raw.images), raw.images]), np.concatenate([raw.points] * 2))
+            return LabelledSet(np.concatenate([refine(raw), raw.images]), np.concatenate([raw.points] * 2))
 
         # Dressing moves no point, and the flow between two rooms is no flow of the face.
         measure_treatment(f"{run.name}, unrefined", dresser.fingerprint, dress, dress)

@@ -3,15 +3,19 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.faces import Faces, read_faces
+from simrefine.data.masks import decode_mask
+from simrefine.data.parts import parts_of_mask
 from simrefine.errors import UserError
 from simrefine.methods import METHODS
 from simrefine.methods.method import PARSER, Frozen, Inputs, Method
 from simrefine.models.landmarks import build_landmark_network
 from simrefine.models.parser import build_parser
-from simrefine.refining.refiner import load
+from simrefine.refining.refiner import Refiner, load
+from simrefine.threads import in_batches
 from simrefine.training.checkpoint import Checkpoint, newest_checkpoint
 
 BATCH = 50  # faces that go through a network at a time
@@ -77,3 +81,20 @@ def photograph_judge(method: Method) -> keras.Model | None:
     """The discriminator that tells refined faces from photographs; None where a method has none."""
     names = ("discriminator", "for_photographs")  # of simgan and of cyclegan
     return next((getattr(method, name) for name in names if hasattr(method, name)), None)
+
+
+def refine_faces(refiner: Refiner, faces: Faces) -> np.ndarray:
+    """What a refiner makes of faces, uint8 [n, h, w, c]; along the part masks that lie beside their folder, if any do,
+    as `simrefine refine` does it."""
+    masks = refiner.with_masks("auto", (faces.folder, Path("nowhere"))).masks
+    relatives = [record.relative for record in faces.pile.records]
+    found = masks.find(relatives) if masks else {}
+
+    def known(place: int) -> np.ndarray | None:
+        mask = found.get(relatives[place])
+        return mask and parts_of_mask(decode_mask(mask.read()), masks.classes, 2 * faces.pile.size)
+
+    def refine(places: np.ndarray) -> np.ndarray:
+        return refiner(faces.images[places], [known(place) for place in places])
+
+    return in_batches(refine, np.arange(len(faces)), BATCH)

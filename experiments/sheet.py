@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from runs import refine_faces
 
 from simrefine.data.faces import read_faces
 from simrefine.data.images import Picture, encode_picture, resize
@@ -34,11 +35,11 @@ def main(runs, renders, out, faces, columns, draws, enlarge, given):
     refiners = [load(run) for run in runs]
     size, channels = refiners[0].size, refiners[0].channels
     found = read_faces(renders, "renders", size=size, channels=channels, memory_gib=MEMORY_GIB)
-    raw = found.images[spread(len(found), faces)]
-    rows = [raw]
+    raw = found.take(spread(len(found), faces))
+    rows = [raw.images]
     for refiner in refiners:
-        rows += [refiner.without_network()(raw)] if given else []
-        rows += [refiner.with_seed(seed)(raw) for seed in range(draws)]
+        rows += [refine_faces(refiner.without_network(), raw)] if given else []
+        rows += [refine_faces(refiner.with_seed(seed), raw) for seed in range(draws)]
     # [rows, faces, h, w, c] to blocks of rows, `columns` faces wide.
     blocks = [block for start in range(0, faces, columns) for block in np.stack(rows)[:, start : start + columns]]
     drawn = sheet(np.stack(blocks))

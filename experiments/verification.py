@@ -38,7 +38,7 @@ def main(run, folder, size, seeds, steps):
     refiner, (raw, test) = load(run), (faces["raw"], faces["test"])
     sets = build_people(faces)
     dressed = {"unrefined": refiner.without_network(), "refined": refiner}
-    sets |= {name: People(treat(raw.images), raw.groups) for name, treat in dressed.items()}
+    sets |= {name: People(refine_faces(treat, raw), raw.groups) for name, treat in dressed.items()}
     asked = People(test.images, test.groups, test.clips)
     found = {name: [] for name in ("raw", *dressed, "real")}
     for seed in range(seeds):

@@ -280,8 +280,8 @@ def export(run, out, to):
 
     OUT is a new folder: refiner.onnx, refiner.tflite or saved_model/, and about.json, which says what goes in and out.
     The network takes float32 [n, h, w, c] in [-1, 1]; n, h and w are free in all three formats, but h and w must be
-    multiples of 8, from 16 on (of 1 where the run's refiner is resnet). It is the network alone: faces get their colours before,
-    in Python, by simrefine.load(RUN).dress(images).
+    multiples of 8, from 16 on (of 1 where the run's refiner is resnet). It is the network alone: faces get their
+    colours before, in Python, by simrefine.load(RUN).dress(images).
     """
     start_backend("tensorflow")  # which Keras exports through
     from simrefine.refining.export import export
