@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 from recogniser import STEPS, train_recogniser
+from runs import refine_faces
 
 from simrefine.data.faces import read_faces
 from simrefine.evaluation.usefulness import gap_closed
