@@ -1,10 +1,9 @@
 """Held-out renders, spread evenly over their folder, and what refiners make of each of them.
 
-    python experiments/sheet.py RUN [RUN ...] --renders DIR --out FILE [--faces 24] [--columns 12] [--draws 4] [--enlarge 1]
+    python experiments/sheet.py RUN [RUN ...] --renders DIR --out FILE [--faces 24] [--columns 12] [--draws 4] [--size PX]
 
 Blocks of rows: the render, and for each run, with --given what its network is given, and so many draws of the refined
-face (`simrefine refine --seed`). At the size of the first run's training, or enlarged. FILE is a PNG, JPEG or
-WebP.
+face (`simrefine refine --seed`). FILE is a PNG, JPEG or WebP.
 """
 
 from pathlib import Path
@@ -30,10 +29,11 @@ MEMORY_GIB = 8.0  # a folder
 @click.option("--columns", default=12, help="of them in a row", show_default=True)
 @click.option("--draws", default=1, help="refined faces below each", show_default=True)
 @click.option("--enlarge", default=1, help="how many times", show_default=True)
+@click.option("--size", type=int, help="side of the faces, px [default: that of the first run's training]")
 @click.option("--given", is_flag=True, help="also what the networks are given")
-def main(runs, renders, out, faces, columns, draws, enlarge, given):
+def main(runs, renders, out, faces, columns, draws, enlarge, size, given):
     refiners = [load(run) for run in runs]
-    size, channels = refiners[0].size, refiners[0].channels
+    size, channels = size or refiners[0].size, refiners[0].channels
     found = read_faces(renders, "renders", size=size, channels=channels, memory_gib=MEMORY_GIB)
     raw = found.take(spread(len(found), faces))
     rows = [raw.images]
