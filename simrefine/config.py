@@ -425,9 +425,10 @@ class Config:
             for key, value in layer.items():
                 if not (recorded and method in METHODS and _is_unused(key, method)):
                     given[key] = _checked(key, value, source)
-        defaults = {key: spec.default for key, spec in _specs().items()} | (BEFORE if recorded else {})
-        method = METHODS[given.get("method.name", defaults["method.name"])]
-        flat = defaults | method.defaults | given
+        defaults = {key: spec.default for key, spec in _specs().items()}
+        name = given.get("method.name", defaults["method.name"])
+        before = {key: value for key, value in BEFORE.items() if recorded and not _is_unused(key, name)}
+        flat = defaults | before | METHODS[name].defaults | given
         _resolve(flat)
         for key, value in flat.items():
             for name in value if isinstance(value, tuple) else [value]:

@@ -121,22 +121,28 @@ class Doubling(keras.layers.Layer):
 
 
 class Mirrored(keras.layers.Layer):
-    """Pictures grown by `total` px in height and width, mirrored at their borders; where they are too small to mirror
-    so much, by zeros."""
+    """Pictures grown as padding="same" of a convolution of this kernel and stride grows them, but mirrored at their
+    borders; where they are too small to mirror so much, by zeros."""
 
-    def __init__(self, total: int, **options):
+    def __init__(self, kernel: int, stride: int, **options):
         super().__init__(**options)
-        self.total = total
+        self.kernel, self.stride = kernel, stride
 
     def call(self, x):
-        before = self.total // 2  # as padding="same" divides it
-        grown = (before, self.total - before)
-        small = any(side is not None and side <= max(grown) for side in x.shape[1:3])
-        return ops.pad(x, ((0, 0), grown, grown, (0, 0)), mode="constant" if small else "reflect")
+        rows, columns = (self._grown(side) for side in x.shape[1:3])
+        sides = zip(x.shape[1:3], (rows, columns), strict=True)
+        small = any(side is not None and side <= max(grown) for side, grown in sides)
+        return ops.pad(x, ((0, 0), rows, columns, (0, 0)), mode="constant" if small else "reflect")
 
     def compute_output_shape(self, shape):
         n, height, width, channels = shape
-        return n, height and height + self.total, width and width + self.total, channels
+        return n, *(side and side + sum(self._grown(side)) for side in (height, width)), channels
+
+    def _grown(self, side: int | None) -> tuple[int, int]:
+        """By how much before and after; a side that is not known yet is a multiple of the stride."""
+        left_over = (side or 0) % self.stride or self.stride
+        total = max(0, self.kernel - left_over)
+        return total // 2, total - total // 2
 
 
 class LargeEnough(Doubling):
@@ -232,7 +238,7 @@ def convolutions(dtype: str, seed: int, borders: str = ZEROS) -> Callable:
     def conv(x, filters, kernel, strides=1, activation=None, dtype=dtype, kernel_initializer=None):
         initializer = kernel_initializer or keras.initializers.HeUniform(seed=next(seeds))
         mirrored = borders == MIRRORED and kernel > strides
-        x = Mirrored(kernel - strides, dtype=dtype)(x) if mirrored else x
+        x = Mirrored(kernel, strides, dtype=dtype)(x) if mirrored else x
         padding = "valid" if mirrored else "same"
         layer = keras.layers.Conv2D(
             filters, kernel, strides, padding=padding, dtype=dtype, kernel_initializer=initializer

@@ -49,6 +49,9 @@ class Brighter:
     def without_network(self) -> "Brighter":
         return self
 
+    def with_masks(self, *_) -> "Brighter":
+        return self
+
 
 class Counting:
     """A method of learning that only counts its steps, see `methods.method.Method`."""
