@@ -25,7 +25,7 @@ from simrefine.data.looks import (
     recolour,
     statistics_of,
 )
-from simrefine.data.parts import as_shares, edge_reach, fill_in, follow_edges, shares_in
+from simrefine.data.parts import along_edges, as_shares, edge_size, fill_in, follow_edges, read_edges, shares_in
 from simrefine.data.scenes import (
     OUTLINE,
     Scenes,
@@ -36,7 +36,7 @@ from simrefine.data.scenes import (
     read_scenes,
 )
 from simrefine.data.styles import draw_styles, move_styles, own_generator, read_styles, restyle, restyle_alone
-from simrefine.data.windows import Window, resize_from
+from simrefine.data.windows import Window, resize_from, resize_into
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
@@ -143,10 +143,13 @@ class PartLooks:
     def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
         size, maps = image.shape[1:3], self._maps(image, known)[0][None]
 
+        small = edge_size(*size)
+        shrunk = resize_from(((window, to_signed(window.of(image))) for window in everywhere), size, small)
+        labelled = ((window, shares_in(maps, *size, window)) for window in everywhere)
+        lines = read_edges(resize_from(labelled, size, small), shrunk)
+
         def soft(window: Window) -> np.ndarray:
-            seen = window.grown(edge_reach(size[0]), *size)
-            followed = follow_edges(shares_in(maps, *size, seen), to_signed(seen.of(image)), size[0])
-            return window.within(seen).of(followed)
+            return along_edges(resize_into(lines, *size, window), to_signed(window.of(image)))
 
         moments = (read_moments(to_signed(window.of(image)), soft(window)) for window in everywhere)
         statistics = statistics_of(reduce(Moments.__add__, moments))

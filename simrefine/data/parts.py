@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from simrefine.catalogue import PARTS
+from simrefine.data.images import resize
 from simrefine.data.windows import Window, resize_into
 
 UNKNOWN = 255
+EDGE_SIDE = 256  # px of the shorter side at which edges are read of larger pictures
 FOLLOWED = 2 / 64  # how far an edge is looked for around a pixel, in shares of the height
 STEADY = 0.002  # variance, of values in [-1, 1], well below which a window of a picture has no edge to follow
 
@@ -93,34 +95,53 @@ def fill_in(labels: np.ndarray | None, parsed: np.ndarray) -> np.ndarray:
     return np.where(unknown, resize_soft(parsed[None], *labels.shape)[0], filled) if unknown.any() else filled
 
 
-def follow_edges(soft: np.ndarray, pictures: np.ndarray, height: int | None = None) -> np.ndarray:
+def follow_edges(soft: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     """Soft labels, float32 [n, h, w, parts], whose outlines follow those of their pictures, float32 [n, h, w, c] in
-    [-1, 1]: a guided filter (He et al. 2013, "Guided image filtering", equations 14 to 16). A pixel that is half hair
-    and half skin by its colour then has half of each label, which masks and parsers know no better than to a pixel.
+    [-1, 1]. A pixel that is half hair and half skin by its colour then has half of each label, which masks and parsers
+    know no better than to a pixel."""
+    size = edge_size(*pictures.shape[1:3])
+    small = pictures if size == pictures.shape[1:3] else np.stack([resize(picture, *size) for picture in pictures])
+    lines = read_edges(resize_soft(soft, *size), small)
+    return along_edges(resize_into(lines, *pictures.shape[1:3], Window.whole(*pictures.shape[1:3])), pictures)
+
+
+def edge_size(height: int, width: int) -> tuple[int, int]:
+    """At what size edges are read of pictures of this size, px."""
+    shrunk = min(1.0, EDGE_SIDE / min(height, width))
+    return max(1, round(height * shrunk)), max(1, round(width * shrunk))
+
+
+def read_edges(soft: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """The lines by which labels follow from colours around each pixel: a guided filter (He et al. 2013, "Guided image
+    filtering", equations 14 and 15; at a smaller size than the pictures', He and Sun 2015, arXiv 1505.00996).
 
     Args:
-        height: of the whole pictures, px, where these are windows of them; `edge_reach` px around a window is seen.
+        soft: labels, float32 [n, h, w, parts].
+        pictures: float32 [n, h, w, c] in [-1, 1].
+
+    Returns:
+        float32 [n, h, w, (c + 1) * parts]: c slopes and an offset for each part, see `along_edges`.
     """
-    radius = _edge_radius(height or pictures.shape[1])
-    return np.stack([_follow_edges(*pair, radius) for pair in zip(soft, pictures, strict=True)])
+    return np.stack([_read_edges(*pair) for pair in zip(soft, pictures, strict=True)])
 
 
-def edge_reach(height: int) -> int:
-    """How far around a pixel `follow_edges` looks in pictures of this height, px."""
-    return 2 * _edge_radius(height)
+def along_edges(lines: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """The labels that follow from the colours of pictures, or of windows of them, float32 [n, h, w, c], by the lines
+    there: float32 [n, h, w, parts]."""
+    channels = pictures.shape[-1]
+    lines = lines.reshape(*pictures.shape[:3], channels + 1, -1)
+    followed = (pictures[..., None, :] @ lines[..., :channels, :])[..., 0, :] + lines[..., channels, :]
+    followed = np.clip(followed, 0, 1)
+    return followed / np.maximum(followed.sum(axis=-1, keepdims=True), 1e-6)
 
 
-def _edge_radius(height: int) -> int:
-    return max(1, round(FOLLOWED * height))
-
-
-def _follow_edges(soft: np.ndarray, picture: np.ndarray, radius: int) -> np.ndarray:
-    """One picture's: in each window labels are the linear function of colours that fits them best."""
+def _read_edges(soft: np.ndarray, picture: np.ndarray) -> np.ndarray:
     height, width, channels = picture.shape
+    side = 2 * max(1, round(FOLLOWED * height)) + 1
 
     def mean(values: np.ndarray) -> np.ndarray:
         flat = np.ascontiguousarray(values.reshape(height, width, -1))
-        return cv2.blur(flat, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT_101).reshape(values.shape)
+        return cv2.blur(flat, (side, side), borderType=cv2.BORDER_REFLECT_101).reshape(values.shape)
 
     both = np.concatenate([picture, soft], axis=-1)
     means = mean(both)
@@ -129,9 +150,7 @@ def _follow_edges(soft: np.ndarray, picture: np.ndarray, radius: int) -> np.ndar
     spread, shared = np.split(covariances, [channels], axis=-1)  # of colours, and of colours with labels
     slopes = _inverse(spread + STEADY * np.eye(channels, dtype=np.float32)) @ shared
     offsets = means[..., None, channels:] - means[..., None, :channels] @ slopes
-    slopes, offsets = np.split(mean(np.concatenate([slopes, offsets], axis=-2)), [channels], axis=-2)
-    followed = np.clip((picture[..., None, :] @ slopes + offsets)[..., 0, :], 0, 1)
-    return followed / np.maximum(followed.sum(axis=-1, keepdims=True), 1e-6)
+    return mean(np.concatenate([slopes, offsets], axis=-2)).reshape(height, width, -1)
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:

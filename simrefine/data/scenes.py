@@ -87,7 +87,7 @@ def place(pictures: np.ndarray, soft: np.ndarray, scenes: Scenes) -> np.ndarray:
     They wear the photograph's clothes where they are clothed. What the photograph does not show of these, as at a neck
     that its own person hid, has their colour and the shading of the rendered ones."""
     height, width = pictures.shape[1:3]
-    whole = Window(0, height, 0, width)
+    whole = Window.whole(height, width)
     parts = (partial(Window.of, pictures=each) for each in (pictures, soft))
     return place_in(height, width, *parts, scenes, [whole])(whole)
 

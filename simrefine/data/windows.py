@@ -25,6 +25,11 @@ class Window(NamedTuple):
     left: int
     right: int  # the first column beside it
 
+    @classmethod
+    def whole(cls, height: int, width: int) -> "Window":
+        """All of a picture."""
+        return cls(0, height, 0, width)
+
     @property
     def height(self) -> int:
         return self.bottom - self.top
