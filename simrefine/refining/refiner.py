@@ -30,7 +30,6 @@ from simrefine.training.published import PublishedRefiner, read_refiner
 
 # At which scale a refiner works: that of its training, or each picture's own.
 SCALES = TRAINING, OWN = ("training", "own")
-LEAST_SIDE = 16  # px, at which there is something to mirror in the coarsest maps of a network
 MAX_ASPECT = 4  # sides of what can be a face crop; a longer strip stays at its own scale, or it could fill the memory
 # Bytes of working memory a pixel: what dressing takes, in float64 and with eight soft labels, and what a network takes
 # for each feature channel of its width, of which some eight maps are alive at once.
@@ -93,6 +92,7 @@ class Refiner:
         self._scale, self._dressed_only = scale, False
         backend.use_device()
         dtype, self._stride = backend.resolve_precision(precision), REFINERS[options.name].stride
+        self._least = self._stride * (options.kernel // 2 + 1)  # px, whose coarsest maps can be mirrored
         network = restore_network(path, published, dtype)
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
         sources = (source and Path(source) for source in (style, photographs))
@@ -287,7 +287,7 @@ class Refiner:
     def _refine_padded(self, styled: np.ndarray) -> np.ndarray:
         """float32 [n, h, w, channels] to the same; the network gets sides that are multiples of its stride."""
         height, width = styled.shape[1:3]
-        down, right = (max(-side % self._stride, LEAST_SIDE - side) for side in (height, width))
+        down, right = (max(-side % self._stride, self._least - side) for side in (height, width))
         padded = np.pad(styled, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         return np.asarray(self._refine(padded))[:, :height, :width]
 
