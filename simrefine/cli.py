@@ -188,7 +188,7 @@ def refine(context, inputs, model, out, precision, style, photos, masks, seed, d
 
     Both folders may be in a store, such as s3://bucket/renders. A second run does only what is missing.
     """
-    for path in (*inputs, model, style, photos):
+    for path in (*inputs, model, style, photos, None if masks == "auto" else masks):
         if path and not isinstance(path, Url) and not os.path.lexists(path):
             raise UserError(f"{path} is not there", "check the path")
     start_backend()

@@ -25,7 +25,7 @@ from simrefine.data.looks import (
     recolour,
     statistics_of,
 )
-from simrefine.data.parts import along_edges, as_shares, edge_size, fill_in, follow_edges, read_edges, shares_in
+from simrefine.data.parts import along_edges, as_shares, edge_size, follow_edges, label, read_edges, shares_in
 from simrefine.data.scenes import (
     OUTLINE,
     Scenes,
@@ -137,11 +137,12 @@ class PartLooks:
     def dress_alone(self, pictures: np.ndarray, seed: int, known: Known = None) -> Dressed:
         images = to_uint8(pictures)
         draws = [own_generator(image, seed).random(self._candidates) for image in images]
-        soft = [as_shares(maps[None], *images.shape[1:3])[0] for maps in self._maps(images, known)]
+        labelled = label(images, known or [None] * len(images), self._parse)
+        soft = [as_shares(maps[None], *images.shape[1:3])[0] for maps in labelled]
         return self._dress(pictures, np.stack(soft), np.array(draws))
 
     def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
-        size, maps = image.shape[1:3], self._maps(image, known)[0][None]
+        size, maps = image.shape[1:3], label(image, known or [None], self._parse)[0][None]
 
         small = edge_size(*size)
         shrunk = resize_from(((window, to_signed(window.of(image))) for window in everywhere), size, small)
@@ -164,10 +165,6 @@ class PartLooks:
         if not self.has_scenes:
             return recoloured
         return place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
-
-    def _maps(self, images: np.ndarray, known: Known) -> list[np.ndarray]:
-        """Of each image its soft labels, uint8 [s, t, parts]: the known ones, and where there are none the parser's."""
-        return [fill_in(*pair) for pair in zip(known or [None] * len(images), self._parse(images), strict=True)]
 
     def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
         soft = follow_edges(soft, pictures)

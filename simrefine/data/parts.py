@@ -4,7 +4,7 @@ A part label is the place of a part in `catalogue.PARTS`, or UNKNOWN where nothi
 a pixel that each part covers, [n, h, w, len(PARTS)] in [0, 1].
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -77,22 +77,30 @@ def soften(labels: np.ndarray, size: int) -> np.ndarray:
     return soft
 
 
-def fill_in(labels: np.ndarray | None, parsed: np.ndarray) -> np.ndarray:
-    """What is known of a picture's parts, and what a parser says where nothing is.
+def label(
+    images: np.ndarray, known: Sequence[np.ndarray | None], parse: Callable[[np.ndarray], np.ndarray]
+) -> list[np.ndarray]:
+    """Soft labels of faces, uint8 [h', w', parts] with 255 for 1: what is known of each, and where nothing is what a
+    parser says, which is asked of no other face.
 
     Args:
-        labels: part labels, uint8 [h, w]; None where nothing is known.
-        parsed: soft labels, uint8 [s, t, parts] with 255 for 1.
-
-    Returns:
-        Soft labels, uint8 [h, w, parts], or `parsed`.
+        images: uint8 [n, h, w, c].
+        known: of each its part labels, uint8 [h', w'], or None.
+        parse: the parser, see `models.parser.parser_of`.
     """
+    asked = np.array([labels is None or (labels == UNKNOWN).any() for labels in known])
+    parsed = iter(parse(images[asked]) if asked.any() else ())
+    return [_fill_in(labels, next(parsed) if open_ else None) for labels, open_ in zip(known, asked, strict=True)]
+
+
+def _fill_in(labels: np.ndarray | None, parsed: np.ndarray | None) -> np.ndarray:
     if labels is None:
         return parsed
     known = labels[..., None] == np.arange(len(PARTS))
-    unknown = ~known.any(axis=-1, keepdims=True)
     filled = np.uint8(255) * known
-    return np.where(unknown, resize_soft(parsed[None], *labels.shape)[0], filled) if unknown.any() else filled
+    if parsed is None:
+        return filled
+    return np.where(known.any(axis=-1, keepdims=True), filled, resize_soft(parsed[None], *labels.shape)[0])
 
 
 def follow_edges(soft: np.ndarray, pictures: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def evaluate(
     with reporting_disk_faults(out):
         out.mkdir(parents=True, exist_ok=True)
     progress("reading")
-    refiner = load(model).with_masks(masks, (Path(raw), out)) if model else None
+    refiner = _load_refiner(model, masks, Path(raw), out)
     refiners = _refiners(refiner, draws)
     size = size or (refiner.size if refiner else _first_side(Path(raw), exclude))
     channels = refiner.channels if refiner else 3
@@ -210,6 +210,19 @@ def _without_verification(parts: tuple[str, ...], faces: Mapping[str, Faces], au
     if reason and not automatic:
         raise UserError(f"people cannot be verified: {reason}", 'give labels with "subject", or leave verification out')
     return tuple(part for part in parts if part != "verification") if reason else parts
+
+
+def _load_refiner(model: Path | str | None, masks: Path | str, raw: Path, out: Path) -> Refiner | None:
+    """The refiner of `model`, with its masks; None where faces are refined already.
+
+    Raises:
+        UserError: that is so, and masks are named; see also `Refiner`.
+    """
+    if model:
+        return load(model).with_masks(masks, (raw, out))
+    if masks not in ("", "auto"):
+        raise UserError("masks are named of faces that are refined already", "leave out --masks, or give --model RUN")
+    return None
 
 
 def _refiners(refiner: Refiner | None, draws: int) -> dict[str, Refiner]:

@@ -111,9 +111,8 @@ def _recipe(refiner: Refiner) -> tuple[tuple[str, Any], ...]:
 @lru_cache(maxsize=1)  # a worker refines one part after the other
 def _load(recipe: tuple, memory_gib: float) -> Refiner:
     how = dict(recipe)
-    masks = how.pop("masks")
-    refiner = load(**how, memory_gib=memory_gib)
-    return refiner.with_masks(masks) if masks else refiner
+    masks = how.pop("masks") or ""
+    return load(**how, memory_gib=memory_gib).with_masks(masks)
 
 
 def _refine_part(

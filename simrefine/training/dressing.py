@@ -14,7 +14,7 @@ from simrefine.data.faces import Faces
 from simrefine.data.folders import Record
 from simrefine.data.images import GRAY_LEVELS, ImageError, shrink, to_signed
 from simrefine.data.masks import MaskFolder, decode_mask
-from simrefine.data.parts import OF_POINTS, fill_in, parts_of_mask, parts_of_points, resize_soft
+from simrefine.data.parts import OF_POINTS, label, parts_of_mask, parts_of_points, resize_soft
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.errors import UserError
 from simrefine.methods.method import PARSER
@@ -111,13 +111,12 @@ def _labels_of_all(parse: Parse, faces: Faces, masks: MaskFolder | None) -> np.n
     """The soft labels of a whole pile, uint8 [n, s, s, parts], which need not fit into memory as pictures: those of its
     masks, and where there is none, or nothing is said, the parser's. Points say too little of hair and clothes."""
     found = _find_masks(masks, faces) if masks else {}
-
-    def filled(place: int, parsed: np.ndarray) -> np.ndarray:
-        known = _read_mask(found[place], masks.classes, LABEL_SIZE) if place in found else None
-        return resize_soft(fill_in(known, parsed)[None], *parsed.shape[:2])[0]
+    side = min(faces.pile.size, SIZE)
 
     def labels(places: np.ndarray) -> np.ndarray:
-        return np.stack([filled(*pair) for pair in zip(places, parse(faces.pile[places]), strict=True)])
+        known = [_read_mask(found[place], masks.classes, LABEL_SIZE) if place in found else None for place in places]
+        labelled = label(faces.pile[places], known, parse)
+        return np.concatenate([resize_soft(maps[None], side, side) for maps in labelled])
 
     return in_batches(labels, np.arange(len(faces)), PARSED_AT_ONCE)
 

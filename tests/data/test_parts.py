@@ -3,7 +3,7 @@ import pytest
 
 from simrefine.catalogue import PARTS
 from simrefine.config import parse_classes
-from simrefine.data.parts import UNKNOWN, fill_in, follow_edges, parts_of_mask, parts_of_points, resize_soft, soften
+from simrefine.data.parts import UNKNOWN, follow_edges, label, parts_of_mask, parts_of_points, resize_soft, soften
 
 CLASSES = {0: "background", 1: "skin", 7: "skin", 6: "hair"}
 
@@ -92,12 +92,22 @@ def test_where_a_picture_has_no_edge_labels_stay_where_they_are_and_add_up_to_on
     assert soft.sum(axis=-1) == pytest.approx(1, abs=1e-5)
 
 
-def test_what_a_mask_does_not_name_is_filled_in():
+def test_what_a_mask_does_not_name_is_filled_in_and_the_parser_is_asked_for_nothing_else():
     parsed = np.zeros((4, 4, len(PARTS)), np.uint8)
     parsed[..., PARTS.index("skin")] = 255
-    labels = np.full((8, 8), PARTS.index("hair"), np.uint8)
-    labels[:, 4:] = UNKNOWN
-    filled = fill_in(labels, parsed)
+    asked = []
+
+    def parse(images):
+        asked.extend(images[:, 0, 0, 0])
+        return np.stack([parsed] * len(images))
+
+    hair = np.full((8, 8), PARTS.index("hair"), np.uint8)
+    half = hair.copy()
+    half[:, 4:] = UNKNOWN
+    images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    whole, filled, nothing = label(images, [hair, half, None], parse)
+    assert (whole.argmax(-1) == PARTS.index("hair")).all() and asked == [1, 2]
     assert (filled[:, :4].argmax(-1) == PARTS.index("hair")).all()
     assert (filled[:, 4:].argmax(-1) == PARTS.index("skin")).all() and (filled.sum(-1) == 255).all()
-    assert fill_in(None, parsed) is parsed
+    np.testing.assert_array_equal(nothing, parsed)
+    assert len(label(images[:1], [hair], None)) == 1

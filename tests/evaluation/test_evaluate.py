@@ -220,6 +220,11 @@ def pictures(folder):
     return np.stack([read_picture(file).pixels for file in sorted(folder.glob("*.png"))])
 
 
+def test_masks_need_a_model_that_uses_them(folders):
+    with pytest.raises(UserError, match="masks are named of faces that are refined already"):
+        evaluate(**arguments(folders), masks="somewhere")
+
+
 def test_draws_need_a_model_that_makes_them(folders):
     with pytest.raises(UserError, match="refined already.*--model"):
         evaluate(**arguments(folders), draws=2)

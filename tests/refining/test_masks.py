@@ -74,6 +74,17 @@ def test_the_command_takes_the_masks_beside_the_folder_unless_told_otherwise(tra
     assert changed(auto, without) == [False, True, True, True]
     named = refined("named", "--masks", str(tmp_path / "renders-masks"))
     assert changed(auto, named) == [False] * COUNT
+    command = [
+        "refine",
+        str(renders),
+        "--model",
+        str(trained / "run"),
+        "--out",
+        "x",
+        "--masks",
+        str(tmp_path / "nowhere"),
+    ]
+    assert "nowhere is not there" in CliRunner().invoke(main, command).output
     manifests = [json.loads((folder / "simrefine.json").read_text()) for folder in (auto, without)]
     assert manifests[0]["masks"] == str(tmp_path / "renders-masks") and manifests[1]["masks"] is None
     assert manifests[0]["refiner"] != manifests[1]["refiner"]
