@@ -200,6 +200,8 @@ def refine(context, inputs, model, out, precision, style, photos, masks, seed, d
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
     how = {"style": style, "seed": seed, "photographs": photos, "scale": scale, "memory_gib": options["memory_gib"]}
     refiner = load(model, precision, **how).with_masks(masks, (*inputs, out))
+    if refiner.masks:
+        tell(f"heads are cut out along the masks in {refiner.masks.folder}", err=True)
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
     elif refiner.dresser.has_scenes:

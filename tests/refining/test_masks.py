@@ -68,6 +68,7 @@ def test_the_command_takes_the_masks_beside_the_folder_unless_told_otherwise(tra
         command = ["refine", str(renders), "--model", str(trained / "run"), "--out", str(tmp_path / name), *arguments]
         done = CliRunner().invoke(main, command)
         assert done.exit_code == 0, done.output
+        assert ("along the masks in" in done.output) == (name != "without")
         return tmp_path / name
 
     auto, without = refined("auto"), refined("without", "--masks", "")
