@@ -482,9 +482,12 @@ def test_a_process_that_is_killed_midway_loses_nothing_and_leaves_nothing_half(t
     source, target = upload(tmp_path / "in", bucket / "in"), bucket / "out"
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
     process = subprocess.Popen([sys.executable, "-c", SLOW, source, target], env=environment)
-    for _ in range(600):
-        if any(name.endswith(".png") for name in tree(target)):
+    store, root = fsspec.core.url_to_fs(target)
+    for _ in range(1200):  # listed, not read: of a folder that just filled, `find` gives the folder itself
+        store.invalidate_cache()
+        if any(path.endswith(".png") for path in store.find(root)):
             break
+        assert process.poll() is None, "the process ended before it wrote a picture"
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
