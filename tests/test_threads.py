@@ -1,10 +1,11 @@
 """Work beside the caller comes in order, is never far ahead, and ends with its block."""
 
+import os
 import threading
 
 import pytest
 
-from simrefine.threads import run_ahead, thread_pool
+from simrefine.threads import on_all_cores, run_ahead, thread_pool
 
 
 def test_results_come_in_order_and_tasks_are_taken_at_most_so_far_ahead():
@@ -37,3 +38,16 @@ def test_an_error_drops_what_waits_and_leaves_no_thread():
     timer.join()
     assert begun in ([], [0])
     assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_work_on_all_cores_comes_in_order_and_on_one_core_without_threads(monkeypatch, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    met = threading.Barrier(cores, timeout=10)  # passed only by so many at once
+
+    def work(number):
+        met.wait()
+        return number, threading.current_thread() is threading.main_thread()
+
+    assert on_all_cores(work, range(6)) == [(number, cores == 1) for number in range(6)]
+    assert on_all_cores(work, []) == []

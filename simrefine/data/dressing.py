@@ -37,10 +37,12 @@ from simrefine.data.scenes import (
 )
 from simrefine.data.styles import draw_styles, move_styles, own_generator, read_styles, restyle, restyle_alone
 from simrefine.data.windows import Window, resize_from, resize_into
+from simrefine.threads import on_all_cores
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
 LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is larger than 1
+AT_ONCE = 128 * 128  # px that a core dresses at once: few enough that what comes in between stays in its cache
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
 
 Parse = Callable[[np.ndarray], np.ndarray]  # uint8 faces to uint8 soft labels, see `models.parser.parser_of`
@@ -132,14 +134,12 @@ class PartLooks:
         soft = self._parts[batch.places]
         soft = np.where(batch.mirrored[:, None, None, None], soft[:, :, ::-1], soft)
         draws = rng.random((len(soft), self._candidates))
-        return self._dress(batch.pictures, as_shares(soft, *batch.pictures.shape[1:3]), draws)
+        return self._dress(batch.pictures, soft, draws)
 
     def dress_alone(self, pictures: np.ndarray, seed: int, known: Known = None) -> Dressed:
         images = to_uint8(pictures)
         draws = [own_generator(image, seed).random(self._candidates) for image in images]
-        labelled = label(images, known or [None] * len(images), self._parse)
-        soft = [as_shares(maps[None], *images.shape[1:3])[0] for maps in labelled]
-        return self._dress(pictures, np.stack(soft), np.array(draws))
+        return self._dress(pictures, label(images, known or [None] * len(images), self._parse), np.array(draws))
 
     def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
         size, maps = image.shape[1:3], label(image, known or [None], self._parse)[0][None]
@@ -166,7 +166,15 @@ class PartLooks:
             return recoloured
         return place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
 
-    def _dress(self, pictures: np.ndarray, soft: np.ndarray, draws: np.ndarray) -> Dressed:
+    def _dress(self, pictures: np.ndarray, maps: Sequence[np.ndarray], draws: np.ndarray) -> Dressed:
+        """Of pictures and their soft labels, uint8 [h', w', parts] each, by what was drawn for each."""
+        few = max(1, AT_ONCE // (pictures.shape[1] * pictures.shape[2]))
+        parts = [slice(start, start + few) for start in range(0, len(pictures), few)]
+        dressed = on_all_cores(lambda part: self._dress_few(pictures[part], maps[part], draws[part]), parts)
+        return Dressed(*(np.concatenate(values) for values in zip(*dressed, strict=True)))
+
+    def _dress_few(self, pictures: np.ndarray, maps: Sequence[np.ndarray], draws: np.ndarray) -> Dressed:
+        soft = np.concatenate([as_shares(each[None], *pictures.shape[1:3]) for each in maps])
         soft = follow_edges(soft, pictures)
         statistics = part_statistics(pictures, soft)
         chosen = choose(*statistics[:2], outline(soft, dilation=0), self.bank, draws)

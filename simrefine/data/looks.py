@@ -82,7 +82,8 @@ def read_moments(pictures: np.ndarray, soft: np.ndarray) -> Moments:
     pixels = pictures.reshape(n, -1, channels).astype(np.float64)
     weights = soft.reshape(n, height * width, -1).swapaxes(1, 2)  # [n, parts, pixels]
     products = (pixels[..., :, None] * pixels[..., None, :]).reshape(n, -1, channels * channels)
-    return Moments(height * width, weights.sum(axis=-1), weights @ np.concatenate([pixels, products], axis=-1))
+    sums = weights.astype(np.float64) @ np.concatenate([pixels, products], axis=-1)
+    return Moments(height * width, weights.sum(axis=-1), sums)
 
 
 def statistics_of(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,7 +155,9 @@ def recolour(
         )
         low, high = ((means[:, part] + sign * spread)[..., None].astype(np.float32) for sign in (-1, 1))
         transform, shift = (each.astype(np.float32) for each in (maps[:, part], shifts[:, part, :, None]))
-        moved += weights[:, part, None] * (transform @ np.clip(pixels, low, high) + shift)  # the maps are symmetric
+        moved += weights[:, part, None] * (
+            transform @ np.minimum(np.maximum(pixels, low), high) + shift
+        )  # the maps are symmetric
     moved = np.clip(moved, -1, 1).astype(np.float32).swapaxes(1, 2)
     return np.ascontiguousarray(moved).reshape(pictures.shape)
 

@@ -138,36 +138,51 @@ def along_edges(lines: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     there: float32 [n, h, w, parts]."""
     channels = pictures.shape[-1]
     lines = lines.reshape(*pictures.shape[:3], channels + 1, -1)
-    followed = (pictures[..., None, :] @ lines[..., :channels, :])[..., 0, :] + lines[..., channels, :]
-    followed = np.clip(followed, 0, 1)
+    followed = lines[..., channels, :].copy()
+    for channel in range(channels):  # products of many small matrices are slow in numpy
+        followed += pictures[..., channel, None] * lines[..., channel, :]
+    np.clip(followed, 0, 1, out=followed)
     return followed / np.maximum(followed.sum(axis=-1, keepdims=True), 1e-6)
 
 
 def _read_edges(soft: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    height, width, channels = picture.shape
-    side = 2 * max(1, round(FOLLOWED * height)) + 1
+    side = 2 * max(1, round(FOLLOWED * len(picture))) + 1
 
     def mean(values: np.ndarray) -> np.ndarray:
-        flat = np.ascontiguousarray(values.reshape(height, width, -1))
-        return cv2.blur(flat, (side, side), borderType=cv2.BORDER_REFLECT_101).reshape(values.shape)
+        return cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT_101).reshape(values.shape)
 
-    both = np.concatenate([picture, soft], axis=-1)
-    means = mean(both)
-    products = mean(picture[..., :, None] * both[..., None, :])
-    covariances = products - means[..., :channels, None] * means[..., None, :]
-    spread, shared = np.split(covariances, [channels], axis=-1)  # of colours, and of colours with labels
-    slopes = _inverse(spread + STEADY * np.eye(channels, dtype=np.float32)) @ shared
-    offsets = means[..., None, channels:] - means[..., None, :channels] @ slopes
-    return mean(np.concatenate([slopes, offsets], axis=-2)).reshape(height, width, -1)
+    # Plane by plane, as products of many small matrices are slow in numpy.
+    colours = [np.ascontiguousarray(picture[..., channel]) for channel in range(picture.shape[-1])]
+    means, shares = [mean(colour) for colour in colours], mean(soft)
+    spread = np.stack(
+        [
+            [mean(one * other) - of_one * of_other for other, of_other in zip(colours, means, strict=True)]
+            for one, of_one in zip(colours, means, strict=True)
+        ]
+    )
+    spread[range(len(colours)), range(len(colours))] += STEADY
+    shared = [
+        mean(colour[..., None] * soft) - of_colour[..., None] * shares
+        for colour, of_colour in zip(colours, means, strict=True)
+    ]
+    slopes = [
+        sum(weight[..., None] * each for weight, each in zip(row, shared, strict=True)) for row in _inverse(spread)
+    ]
+    offsets = shares - sum(of_colour[..., None] * slope for of_colour, slope in zip(means, slopes, strict=True))
+    return mean(np.concatenate([*slopes, offsets], axis=-1))
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:
-    """Of symmetric [..., c, c], c 1 or 3; by cofactors, as numpy's own takes several times longer for so many."""
-    if matrices.shape[-1] == 1:
+    """Of symmetric [c, c, h, w], c 1 or 3, by cofactors."""
+    if len(matrices) == 1:
         return 1 / matrices
-    a, b, c = np.moveaxis(matrices, -2, 0)
-    cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-1)
-    return cofactors / (a * cofactors[..., 0]).sum(axis=-1)[..., None, None]
+    cofactors = np.stack([_cross(matrices[(row + 1) % 3], matrices[(row + 2) % 3]) for row in range(3)])
+    return cofactors / (matrices[0] * cofactors[0]).sum(axis=0)
+
+
+def _cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Vector products, [3, h, w]."""
+    return np.stack([one[(k + 1) % 3] * other[(k + 2) % 3] - one[(k + 2) % 3] * other[(k + 1) % 3] for k in range(3)])
 
 
 def resize_soft(soft: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -189,8 +204,8 @@ def as_shares(soft: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def shares_in(soft: np.ndarray, height: int, width: int, window: Window) -> np.ndarray:
     """A window of `as_shares`: float32 [n, rows, columns, parts]."""
-    return resize_into(soft.astype(np.float32) / 255.0, height, width, window, _soft_line)
+    return resize_into(soft.astype(np.float32) / 255.0, height, width, window, _resize_one)
 
 
-def _soft_line(unit: np.ndarray, to: int) -> np.ndarray:
-    return resize_soft(unit[None], to, unit.shape[1])[0]
+def _resize_one(soft: np.ndarray, height: int, width: int) -> np.ndarray:
+    return resize_soft(soft[None], height, width)[0]

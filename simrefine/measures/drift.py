@@ -5,9 +5,7 @@ trained network. The paper measured the same thing by hand: the pupil's centre b
 3.1).
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from simrefine.data.images import to_channels
 from simrefine.data.points import interocular
+from simrefine.threads import on_all_cores
 
 FLOW_SIDE = 256  # px: smaller pictures are enlarged at least to this, DIS's 8 px patches then see an eighth of a face
 GRID = 16  # points a side where there are no labels
@@ -90,8 +89,7 @@ def measure_drift(
             shifts = shifts[_textured_cells(before)]
         return float(np.nanmean(shifts)), compare_edges(before, after)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # OpenCV works outside Python's lock
-        pixels, agreement = np.array(list(threads.map(measure, range(len(raw))))).T
+    pixels, agreement = np.array(on_all_cores(measure, range(len(raw)))).T
     return Drift(list(names), pixels, pixels / distance * 100, unit, where, agreement)
 
 
