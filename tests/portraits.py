@@ -37,5 +37,5 @@ def photographs(count: int = 12) -> np.ndarray:
 
 
 def part_looks(scenes: bool = True, parts: np.ndarray | None = None) -> PartLooks:
-    bank, rooms = read_looks(photographs(), parse, scenes)
+    bank, rooms, _ = read_looks(photographs(), parse, scenes)
     return PartLooks(bank, 2, parse, rooms, parts)

@@ -4,7 +4,8 @@ known, and in its room. One of two dressers serves training and `refine` alike.
 In go faces; out come the same faces dressed, with the soft labels of their parts where there are any.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple, Protocol
 
@@ -29,6 +30,7 @@ from simrefine.data.parts import along_edges, as_shares, edge_size, follow_edges
 from simrefine.data.scenes import (
     OUTLINE,
     Scenes,
+    ScenesOnDemand,
     outline,
     persons,
     place,
@@ -41,6 +43,7 @@ from simrefine.threads import on_all_cores
 
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
+PRINTS = BANK + "prints"  # the name of the array by which its photographs are known again
 LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is larger than 1
 AT_ONCE = 128 * 128  # px that a core dresses at once: few enough that what comes in between stays in its cache
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
@@ -117,6 +120,7 @@ class PartLooks:
         parse: the parser, for faces of no pile.
         scenes: of these m photographs; None = the renders keep their own.
         parts: uint8 [p, s, s, parts], soft labels of the pile of rendered faces; None where `dress` is not called.
+        prints: see `Looks`; None where they are not known.
     """
 
     def __init__(
@@ -124,10 +128,12 @@ class PartLooks:
         bank: Bank,
         candidates: int,
         parse: Parse,
-        scenes: Scenes | None = None,
+        scenes: Scenes | ScenesOnDemand | None = None,
         parts: np.ndarray | None = None,
+        prints: np.ndarray | None = None,
     ):
         self.bank, self.scenes, self._candidates, self._parse, self._parts = bank, scenes, candidates, parse, parts
+        self._prints = prints
         self.has_scenes = scenes is not None
 
     def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
@@ -184,18 +190,44 @@ class PartLooks:
         return Dressed(dressed.astype(np.float32), soft)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {BANK + name: values for name, values in self.bank._asdict().items()}
+        arrays = {BANK + name: values for name, values in self.bank._asdict().items()}
+        return arrays if self._prints is None else arrays | {PRINTS: self._prints}
 
 
-def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> tuple[Bank, Scenes | None]:
-    """The bank of photographs, uint8 [m, h, w, c], and with `scenes` their scenes: of those whose complexion is
-    natural."""
+class Looks(NamedTuple):
+    """What photographs give to faces."""
+
+    bank: Bank  # of the m of natural complexion among k photographs
+    scenes: Scenes | None  # theirs, where they are wanted
+    prints: np.ndarray  # float32 [k, 3]: `_prints`, of each, and 1 where it is in the bank, else 0
+
+
+def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> Looks:
+    """Of photographs, uint8 [k, h, w, c], and with `scenes` their scenes too."""
     soft = parse(images)
     bank = read_bank(images, soft)
-    kept = np.flatnonzero(natural(bank))
-    if len(kept) < FEWEST_NATURAL:
-        kept = np.arange(len(images))
-    return bank.take(kept), read_scenes(images[kept], soft[kept]) if scenes else None
+    kept = natural(bank)
+    if kept.sum() < FEWEST_NATURAL:
+        kept[:] = True
+    prints = np.column_stack([_prints(images), kept]).astype(np.float32)
+    return Looks(bank.take(kept), read_scenes(images[kept], soft[kept]) if scenes else None, prints)
+
+
+def known_again(images: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Bool [k]: which of photographs, uint8 [k, h, w, c], are those of the bank in `arrays`, see `Dresser.arrays`, in
+    its order; None where they are not all of those that it was made of, and no others."""
+    prints = arrays.get(PRINTS)
+    if prints is None or not np.array_equal(prints[:, :2], _prints(images)):
+        return None
+    return prints[:, 2] > 0
+
+
+def _prints(images: np.ndarray) -> np.ndarray:
+    """48 bits of the SHA-256 of each picture's pixels, as two numbers in [0, 1) that float32 holds without rounding:
+    [k, 2]."""
+    digests = (hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images)
+    halves = [[int.from_bytes(digest[:3], "big"), int.from_bytes(digest[3:6], "big")] for digest in digests]
+    return (np.array(halves).reshape(-1, 2) / 2**24).astype(np.float32)
 
 
 def check_looks(arrays: dict[str, np.ndarray], config: Config, parsed: bool) -> None:
@@ -221,12 +253,23 @@ def check_looks(arrays: dict[str, np.ndarray], config: Config, parsed: bool) -> 
         shapes = {STYLES: (1 + channels, channels)}
     elif not parsed:
         raise ValueError("there are neither styles nor a parser")
+    arrays = dict(arrays)
+    _check_prints(arrays.pop(PRINTS, None), arrays.get(BANK + "shares"))  # older refiners have none
     photographs = {len(values) for values in arrays.values() if values.ndim}
     if len(photographs) != 1 or photographs == {0} or {n: v.shape[1:] for n, v in arrays.items()} != shapes:
         raise ValueError(f"the looks are not {', '.join(f'{name} [m, {shape}]' for name, shape in shapes.items())}")
     for name, values in arrays.items():
         if values.dtype.kind != "f" or not (np.abs(values) <= LARGEST_LOOK).all():  # so NaN fails
             raise ValueError(f"the array {name} holds what is no number in [-{LARGEST_LOOK}, {LARGEST_LOOK}]")
+
+
+def _check_prints(prints: np.ndarray | None, shares: np.ndarray | None) -> None:
+    if prints is None:
+        return
+    if prints.dtype.kind != "f" or prints.shape[1:] != (3,) or not ((prints >= 0) & (prints <= 1)).all():
+        raise ValueError(f"the array {PRINTS} is not [k, 3] of numbers from 0 to 1")
+    if shares is None or len(shares) != (prints[:, 2] > 0).sum():
+        raise ValueError(f"the array {PRINTS} is not of the photographs of its bank")
 
 
 def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | None) -> PictureStyles | PartLooks:
@@ -237,4 +280,9 @@ def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | N
     """
     if STYLES in arrays:
         return PictureStyles(arrays[STYLES], config.style.candidates)
-    return PartLooks(Bank(*(arrays[BANK + name] for name in Bank._fields)), config.parts.candidates, parse)
+    return PartLooks(bank_of(arrays), config.parts.candidates, parse)
+
+
+def bank_of(arrays: Mapping[str, np.ndarray]) -> Bank:
+    """The bank among `Dresser.arrays`."""
+    return Bank(*(arrays[BANK + name] for name in Bank._fields))

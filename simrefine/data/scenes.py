@@ -6,6 +6,7 @@ No pixel of a head moves, so labels stay valid.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Lock
 from typing import NamedTuple
 
 import cv2
@@ -39,6 +40,25 @@ class Scenes(NamedTuple):
 
     def take(self, places: np.ndarray) -> "Scenes":
         return Scenes(*(values[places] for values in self))
+
+
+class ScenesOnDemand:
+    """The same, each read when a face is first put in it, as finding the people in all photographs may take longer than
+    what is to be refined.
+
+    Args:
+        read: the scenes of the photographs at some places.
+    """
+
+    def __init__(self, read: Callable[[np.ndarray], Scenes]):
+        self._read, self._known, self._lock = read, {}, Lock()
+
+    def take(self, places: np.ndarray) -> Scenes:
+        with self._lock:  # several threads dress faces
+            new = np.array([place for place in dict.fromkeys(places.tolist()) if place not in self._known], int)
+            if len(new):
+                self._known |= zip(new.tolist(), map(Scenes._make, zip(*self._read(new), strict=True)), strict=True)
+            return Scenes(*map(np.stack, zip(*(self._known[place] for place in places.tolist()), strict=True)))
 
 
 def read_scenes(images: np.ndarray, soft: np.ndarray) -> Scenes:

@@ -8,17 +8,28 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.batches import Pile
-from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_dresser, read_looks
+from simrefine.data.dressing import (
+    Dresser,
+    Parse,
+    PartLooks,
+    PictureStyles,
+    bank_of,
+    known_again,
+    read_dresser,
+    read_looks,
+)
 from simrefine.data.folders import list_folder
 from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
+from simrefine.data.scenes import ScenesOnDemand, read_scenes
 from simrefine.data.styles import read_styles
 from simrefine.errors import UserError
 from simrefine.methods.state import build_from
 from simrefine.models.parser import build_parser, parser_of
+from simrefine.training.dressing import MAX_PHOTOGRAPHS
 from simrefine.training.inputs import spread
 from simrefine.training.published import PublishedRefiner
 
-MAX_PHOTOGRAPHS = 2048  # in whose rooms faces are put, spread over the folder
+MAX_PARSED = 2048  # photographs in whose rooms faces are put, where they are not those of the training
 MEMORY_GIB = 4.0  # of photographs
 STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: enough for a mean and a covariance
 
@@ -49,13 +60,25 @@ def build_dresser(
         photographs = own_photographs(path)
     source = photographs or style
     if parse and source:
-        images = np.ascontiguousarray(read_photographs(source, config))
-        bank, scenes = read_looks(images, parse, scenes=photographs is not None)
-        return PartLooks(bank, config.parts.candidates, parse, scenes), hashlib.sha256(images).digest()
+        return _dress_by(read_photographs(source, config), published, parse, scenes=photographs is not None)
     if style is not None:
         styles = read_style(style, config.data.channels)
         return PictureStyles(styles, config.style.candidates), hashlib.sha256(styles).digest()
     return read_dresser(published.looks, config, parse), b""
+
+
+def _dress_by(images: np.ndarray, published: PublishedRefiner, parse: Parse, scenes: bool) -> tuple[PartLooks, bytes]:
+    """As `build_dresser`, by photographs, uint8 [k, size, size, channels]. Those of the training are known again: their
+    bank is there, and their people are found when they are needed."""
+    kept = known_again(images, published.looks) if scenes else None
+    if kept is None:
+        images = np.ascontiguousarray(images[spread(len(images), MAX_PARSED)])
+        bank, rooms, _ = read_looks(images, parse, scenes)
+    else:
+        own = images[kept]
+        bank = bank_of(published.looks)
+        rooms = ScenesOnDemand(lambda places: read_scenes(own[places], parse(own[places])))
+    return PartLooks(bank, published.config.parts.candidates, parse, rooms), hashlib.sha256(images).digest()
 
 
 def published_parser(path: Path, published: PublishedRefiner, dtype: str) -> Parse | None:

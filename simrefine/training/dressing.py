@@ -94,13 +94,15 @@ def prepare_dressing(
     else:
         _train(parser, PartLabels(*(values[:-held_out] for values in faces)), photographs, config, say, pace or Pace())
     parse = parser_of(parser)
-    bank, rooms = read_looks(photographs, parse, config.parts.scene and known.parts.issuperset(NEEDED_BY_SCENES))
+    scenes = config.parts.scene and known.parts.issuperset(NEEDED_BY_SCENES)
+    bank, rooms, prints = read_looks(photographs, parse, scenes)
     say(f"photographs {len(bank.shares)} of {len(photographs)} have a natural complexion and dress the renders")
     if config.parts.scene and rooms is None:
         say("            renders keep their own rooms: no mask says where hair and clothes are")
     shown = photographs[spread(len(photographs), SHOWN)]
+    labels = _labels_of_all(parse, synthetic, _masks(config))
     return Dressing(
-        PartLooks(bank, config.parts.candidates, parse, rooms, _labels_of_all(parse, synthetic, _masks(config))),
+        PartLooks(bank, config.parts.candidates, parse, rooms, labels, prints),
         parser,
         agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
         part_sheet(shown, parse(shown)),

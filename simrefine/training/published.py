@@ -24,7 +24,7 @@ from simrefine.files import standing_folder
 from simrefine.methods.generator_batches import MEANS
 from simrefine.methods.method import PARSER, Published
 
-FORMAT = 4  # 1 and 2 had no kind, 3 no parts; 1 is of networks that are no longer built
+FORMAT = 5  # 1 and 2 had no kind, 3 no parts, 4 no prints; 1 is of networks that are no longer built
 MAX_WEIGHTS_BYTES = 2**30  # of weights.safetensors; what training writes has about ten million
 NAMES = {"about_name": "model", "arrays_name": "weights"}
 

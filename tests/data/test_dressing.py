@@ -9,7 +9,7 @@ from portraits import SIZE, SKINS, parse, part_looks, photographs, portrait
 from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
-from simrefine.data.dressing import PictureStyles, read_dresser, read_looks
+from simrefine.data.dressing import PRINTS, STYLES, PictureStyles, check_looks, known_again, read_dresser, read_looks
 from simrefine.data.images import GRAY_LEVELS, resize, to_signed
 from simrefine.data.styles import read_styles
 from simrefine.data.windows import put_together, windows, windows_of
@@ -70,15 +70,41 @@ def test_what_is_published_is_read_back_and_holds_no_picture():
     np.testing.assert_allclose(again, styles.dress_alone(faces, 0).pictures, atol=1e-5)
 
 
+PRINTED = read_looks(photographs(), parse, scenes=False).prints
+
+
+@pytest.mark.parametrize(
+    "prints", [PRINTED[1:], PRINTED + 0.6, PRINTED[:, :2], PRINTED[0], PRINTED > 0, np.full_like(PRINTED, np.nan)]
+)
+def test_prints_that_are_not_those_of_the_banks_photographs_are_refused(prints):
+    bank, config = part_looks().arrays(), Config.load(environment={})
+    for good in (bank, bank | {PRINTS: PRINTED}):  # older refiners have none
+        check_looks(good, config, parsed=True)
+    with pytest.raises(ValueError, match="the array bank/prints"):
+        check_looks(bank | {PRINTS: prints}, config, parsed=True)
+    with pytest.raises(ValueError, match="the array bank/prints"):
+        check_looks({STYLES: np.zeros((1, 4, 3), np.float32), PRINTS: PRINTED}, config, parsed=True)
+
+
+def test_photographs_are_known_again_where_there_are_no_others():
+    blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(3)]
+    images = np.stack([*photographs(), *blue])
+    arrays = {PRINTS: read_looks(images, parse, scenes=False).prints}
+    assert known_again(images, arrays).tolist() == [True] * 12 + [False] * 3
+    assert known_again(images, {}) is None
+    for others in (images[1:], images[::-1], np.concatenate([images, images[:1]]), images ^ (images == images.max())):
+        assert known_again(others, arrays) is None
+
+
 def test_photographs_in_coloured_light_dress_no_one():
     blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)]
-    bank, rooms = read_looks(np.stack([*photographs(), *blue]), parse, True)
+    bank, rooms, _ = read_looks(np.stack([*photographs(), *blue]), parse, True)
     assert len(bank.shares) == len(rooms.rooms) == 12
 
 
 def test_where_no_complexion_is_natural_all_photographs_are_taken():
     blue = np.stack([portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)])
-    assert len(read_looks(blue, parse, False)[0].shares) == 5
+    assert len(read_looks(blue, parse, False).bank.shares) == 5
 
 
 @pytest.mark.parametrize("scenes", [False, True])

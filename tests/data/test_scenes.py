@@ -5,7 +5,7 @@ from portraits import CLOTHES, SIZE, portrait
 
 from simrefine.data import scenes
 from simrefine.data.images import GRAY_LEVELS, to_signed
-from simrefine.data.scenes import Scenes, carry_on, far_from_head, head, place, read_scenes
+from simrefine.data.scenes import Scenes, ScenesOnDemand, carry_on, far_from_head, head, place, read_scenes
 
 
 def given(picture_and_labels) -> tuple[np.ndarray, np.ndarray]:
@@ -16,6 +16,16 @@ def given(picture_and_labels) -> tuple[np.ndarray, np.ndarray]:
 def scene_of(picture_and_labels) -> Scenes:
     picture, soft = picture_and_labels
     return read_scenes(picture[None], soft[None])
+
+
+def test_scenes_on_demand_are_the_same_and_each_is_read_once():
+    pictures, soft = (np.stack(each) for each in zip(*(portrait(room=(90, 20 * k, 0)) for k in range(6)), strict=True))
+    read, whole = [], read_scenes(pictures, soft)
+    on_demand = ScenesOnDemand(lambda places: [read.extend(places), read_scenes(pictures[places], soft[places])][1])
+    for places in ([3, 1, 3], [1], [5, 3, 0]):
+        for given, wanted in zip(on_demand.take(np.array(places)), whole.take(np.array(places)), strict=True):
+            np.testing.assert_array_equal(given, wanted)
+    assert read == [3, 1, 5, 0]
 
 
 def test_the_head_stands_in_the_room_and_no_rim_of_the_old_one_comes_along():

@@ -264,7 +264,7 @@ def test_the_map_of_a_mirrored_picture_is_mirrored():
 
 def test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_lips_are_known():
     pictures, soft = (np.repeat(values[None], 10, axis=0) for values in portrait())
-    bank, rooms = read_looks(pictures, lambda images: soft[: len(images)], True)
+    bank, rooms, _ = read_looks(pictures, lambda images: soft[: len(images)], True)
     dresser = PartLooks(bank, 2, lambda images: soft[: len(images)], rooms, soft)
     inputs = Inputs(ArrayPile(pictures), ArrayPile(pictures), np.full((10, 1, 2), 16.0, np.float32), dresser)
     gan = SimGAN(tiny_config(data__size=32, data__flip=False), inputs, "float32")

@@ -216,6 +216,37 @@ def test_another_photograph_makes_another_refiner_and_the_rounding_of_the_parser
     assert load(tmp_path / "run").fingerprint != here
 
 
+def test_the_runs_own_photographs_are_known_again_and_looked_at_when_a_face_is_put_in_them(
+    piles, tmp_path, monkeypatch
+):
+    """Finding the people in two thousand takes longer than refining a small folder."""
+    write_masks(tmp_path / "renders-masks")
+    train(tiny_config(**piles), tmp_path / "run", quiet=True)
+    parsed, published_parser = [], photographs.published_parser
+
+    def counted(*arguments):
+        parse = published_parser(*arguments)
+        return lambda images: [parsed.append(len(images)), parse(images)][1]
+
+    monkeypatch.setattr(photographs, "published_parser", counted)
+    faces = np.stack([read_picture(path).pixels for path in sorted(Path(piles["data__synthetic"]).glob("*.png"))])[:3]
+    known = load(tmp_path / "run")
+    assert not parsed, "none is looked at before a face is there"
+    wanted = known(faces)
+    assert parsed[0] == 3 and sum(parsed[1:]) <= 3, "those in which the three faces are put"
+    known(faces)
+    assert sum(parsed[2:]) <= 3 + 3, "and these once"
+    with monkeypatch.context() as older:  # a refiner that was published before photographs were known again
+        older.setattr(photographs, "known_again", lambda *_: None)
+        unknown = load(tmp_path / "run")
+    assert unknown.fingerprint == known.fingerprint
+    np.testing.assert_allclose(unknown(faces), wanted, atol=1)
+    write_pile(tmp_path / "photos" / "more", 1, real=True)
+    parsed.clear()
+    more = load(tmp_path / "run")
+    assert parsed and more.fingerprint != known.fingerprint, "one more changes what faces may be put in"
+
+
 def test_a_style_that_is_wider_than_it_is_high_is_taken_as_it_is(piles, tmp_path):
     write_masks(tmp_path / "renders-masks")
     train(tiny_config(**piles), tmp_path / "run", quiet=True)
