@@ -8,6 +8,7 @@ from portraits import SIZE, SKINS, parse, part_looks, photographs, portrait
 
 from simrefine.catalogue import PARTS
 from simrefine.config import Config
+from simrefine.data import dressing
 from simrefine.data.batches import Batch
 from simrefine.data.dressing import PRINTS, STYLES, PictureStyles, check_looks, known_again, read_dresser, read_looks
 from simrefine.data.images import GRAY_LEVELS, resize, to_signed
@@ -57,6 +58,15 @@ def test_faces_of_another_size_are_dressed_at_their_own():
     dressed = part_looks().dress_alone(renders().repeat(2, axis=1).repeat(2, axis=2), 0)
     assert dressed.pictures.shape == (3, 2 * SIZE, 2 * SIZE, 3)
     assert dressed.parts.shape == (3, 2 * SIZE, 2 * SIZE, len(PARTS))
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_how_many_faces_are_dressed_at_once_changes_nothing(monkeypatch, few):
+    dresser, faces = part_looks(), renders()
+    wanted = dresser.dress_alone(faces, 0)
+    monkeypatch.setattr(dressing, "AT_ONCE", few * SIZE * SIZE)
+    for given, those in zip(dresser.dress_alone(faces, 0), wanted, strict=True):
+        np.testing.assert_allclose(given, those, atol=1e-6)
 
 
 def test_what_is_published_is_read_back_and_holds_no_picture():
