@@ -118,6 +118,7 @@ class PartOptions:
     scene: bool = option(
         True, "put rendered heads before the room and the clothes of the photograph; needs masks with hair and clothes"
     )
+    soften: bool = option(True, "soften the colours of dressed renders, not their brightness, to those of photographs")
 
 
 @dataclass(frozen=True)
@@ -354,7 +355,7 @@ class EvaluationOptions:
     )
 
 
-BEFORE = {"refiner.borders": ZEROS}  # what runs did before there was an option for it
+BEFORE = {"refiner.borders": ZEROS, "parts.soften": False}  # what runs did before there was an option for it
 MASKS = "-masks"  # what the name of a folder of part masks has more than that of its pictures
 ANNOTATIONS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 

@@ -68,7 +68,18 @@ def test_each_library_stays_in_its_room(path):
     assert "tensorflow" not in libraries or where == "backend/tensorflow.py"
     assert "jax" not in libraries or where == "backend/jax.py"
     # Decoding, colour and range are data/images.py's alone; the others use OpenCV's flow, warps and blurs.
-    warping = ("images", "colour", "parts", "scenes", "label_fit", "landmarks", "parser", "photometric", "montage")
+    warping = (
+        "images",
+        "chroma",
+        "colour",
+        "parts",
+        "scenes",
+        "label_fit",
+        "landmarks",
+        "parser",
+        "photometric",
+        "montage",
+    )
     warps = (path.stem in warping and room(path) in ("data", "training")) or room(path) in ("measures", "evaluation")
     assert "cv2" not in libraries or warps
     with_keras = ("backend", "models", "methods", "training", "generating", "evaluation")

@@ -5,6 +5,7 @@ In go faces; out come the same faces dressed, with the soft labels of their part
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
+from simrefine.data.chroma import REACH, SOFTEST, in_pixels, soften
 from simrefine.data.images import to_signed, to_uint8
 from simrefine.data.looks import (
     Bank,
@@ -44,6 +46,7 @@ from simrefine.threads import on_all_cores
 STYLES = "styles"  # the name of the array of whole pictures' styles, beside a refiner's weights
 BANK = "bank/"  # what the names of a bank's arrays begin with
 PRINTS = BANK + "prints"  # the name of the array by which its photographs are known again
+SOFTNESS = BANK + "softness"  # the name of the array with the softness of their colours
 LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is larger than 1
 AT_ONCE = 128 * 128  # px that a core dresses at once: few enough that what comes in between stays in its cache
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
@@ -121,6 +124,9 @@ class PartLooks:
         scenes: of these m photographs; None = the renders keep their own.
         parts: uint8 [p, s, s, parts], soft labels of the pile of rendered faces; None where `dress` is not called.
         prints: see `Looks`; None where they are not known.
+
+    Attributes:
+        softness: of the colours of the photographs, see data/chroma.py; 0 leaves those of renders as they are.
     """
 
     def __init__(
@@ -133,7 +139,7 @@ class PartLooks:
         prints: np.ndarray | None = None,
     ):
         self.bank, self.scenes, self._candidates, self._parse, self._parts = bank, scenes, candidates, parse, parts
-        self._prints = prints
+        self._prints, self.softness = prints, 0.0
         self.has_scenes = scenes is not None
 
     def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
@@ -168,9 +174,16 @@ class PartLooks:
         def recoloured(window: Window) -> np.ndarray:
             return recolour(to_signed(window.of(image)), soft(window), statistics, self.bank.take(chosen))
 
-        if not self.has_scenes:
-            return recoloured
-        return place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
+        dressed = recoloured
+        if self.has_scenes:
+            dressed = place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
+        reach = math.ceil(REACH * in_pixels(self.softness, size[0]))
+
+        def softened(window: Window) -> np.ndarray:
+            seen = window.grown(reach, *size)
+            return window.within(seen).of(soften(dressed(seen), self.softness, size[0]))
+
+        return softened if reach else dressed
 
     def _dress(self, pictures: np.ndarray, maps: Sequence[np.ndarray], draws: np.ndarray) -> Dressed:
         """Of pictures and their soft labels, uint8 [h', w', parts] each, by what was drawn for each."""
@@ -187,10 +200,11 @@ class PartLooks:
         dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))
         if self.has_scenes:
             dressed = place(dressed, soft, self.scenes.take(chosen))
-        return Dressed(dressed.astype(np.float32), soft)
+        return Dressed(soften(dressed.astype(np.float32), self.softness, pictures.shape[1]), soft)
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays = {BANK + name: values for name, values in self.bank._asdict().items()}
+        arrays |= {SOFTNESS: np.array([self.softness], np.float32)} if self.softness else {}
         return arrays if self._prints is None else arrays | {PRINTS: self._prints}
 
 
@@ -254,7 +268,10 @@ def check_looks(arrays: dict[str, np.ndarray], config: Config, parsed: bool) -> 
     elif not parsed:
         raise ValueError("there are neither styles nor a parser")
     arrays = dict(arrays)
-    _check_prints(arrays.pop(PRINTS, None), arrays.get(BANK + "shares"))  # older refiners have none
+    softness, prints = (arrays.pop(name, None) for name in (SOFTNESS, PRINTS))  # older refiners have none
+    if softness is not None and not (softness.shape == (1,) and 0 <= softness[0] <= SOFTEST):
+        raise ValueError(f"the array {SOFTNESS} is not one number from 0 to {SOFTEST}")
+    _check_prints(prints, arrays.get(BANK + "shares"))
     photographs = {len(values) for values in arrays.values() if values.ndim}
     if len(photographs) != 1 or photographs == {0} or {n: v.shape[1:] for n, v in arrays.items()} != shapes:
         raise ValueError(f"the looks are not {', '.join(f'{name} [m, {shape}]' for name, shape in shapes.items())}")
@@ -280,7 +297,16 @@ def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | N
     """
     if STYLES in arrays:
         return PictureStyles(arrays[STYLES], config.style.candidates)
-    return PartLooks(bank_of(arrays), config.parts.candidates, parse)
+    return looks_of(bank_of(arrays), config, parse, None, arrays)
+
+
+def looks_of(
+    bank: Bank, config: Config, parse: Parse, scenes: Scenes | ScenesOnDemand | None, arrays: Mapping[str, np.ndarray]
+) -> PartLooks:
+    """A dresser of these photographs, their colours as soft as those that the refiner of `arrays` was trained with."""
+    looks = PartLooks(bank, config.parts.candidates, parse, scenes)
+    looks.softness = float(arrays.get(SOFTNESS, [0.0])[0])
+    return looks
 
 
 def bank_of(arrays: Mapping[str, np.ndarray]) -> Bank:

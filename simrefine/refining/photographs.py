@@ -15,6 +15,7 @@ from simrefine.data.dressing import (
     PictureStyles,
     bank_of,
     known_again,
+    looks_of,
     read_dresser,
     read_looks,
 )
@@ -78,7 +79,8 @@ def _dress_by(images: np.ndarray, published: PublishedRefiner, parse: Parse, sce
         own = images[kept]
         bank = bank_of(published.looks)
         rooms = ScenesOnDemand(lambda places: read_scenes(own[places], parse(own[places])))
-    return PartLooks(bank, published.config.parts.candidates, parse, rooms), hashlib.sha256(images).digest()
+    looks = looks_of(bank, published.config, parse, rooms, published.looks)
+    return looks, hashlib.sha256(images).digest()
 
 
 def published_parser(path: Path, published: PublishedRefiner, dtype: str) -> Parse | None:

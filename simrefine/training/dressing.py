@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from simrefine.config import Config, parse_classes
+from simrefine.data.chroma import in_pixels, match_softness
 from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_looks
 from simrefine.data.faces import Faces
 from simrefine.data.folders import Record
@@ -31,6 +32,7 @@ MAX_FACES = 4096  # renders that the parser learns from, spread over the pile
 PARSED_AT_ONCE = 256  # renders
 LABEL_SIZE = 2 * SIZE  # px of the part labels that are kept, finer than the parser works
 HELD_OUT = 0.05  # share of the renders, the last ones, that the parser is tested on
+COMPARED = 100  # faces of each pile whose colours are compared
 SHOWN = 12  # photographs whose parts are shown
 NEEDED_BY_SCENES = ("background", "hair", "clothes")
 MAX_CHANGE = 50.0  # gray levels; where styles of whole pictures change renders by more, they do harm
@@ -101,12 +103,24 @@ def prepare_dressing(
         say("            renders keep their own rooms: no mask says where hair and clothes are")
     shown = photographs[spread(len(photographs), SHOWN)]
     labels = _labels_of_all(parse, synthetic, _masks(config))
+    looks = PartLooks(bank, config.parts.candidates, parse, rooms, labels, prints)
+    if config.parts.soften:
+        looks.softness = _read_softness(looks, synthetic, photographs)
+        deviation = in_pixels(looks.softness, config.data.size)
+        say(f"            colours of renders are blurred by {deviation:.1f} px, to be as soft as theirs")
     return Dressing(
-        PartLooks(bank, config.parts.candidates, parse, rooms, labels, prints),
+        looks,
         parser,
         agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
         part_sheet(shown, parse(shown)),
     )
+
+
+def _read_softness(looks: PartLooks, synthetic: Faces, photographs: np.ndarray) -> float:
+    """See `chroma.match_softness`; of some faces of each pile."""
+    renders = to_signed(synthetic.pile[spread(len(synthetic), COMPARED)])
+    others = to_signed(photographs[spread(len(photographs), COMPARED)])
+    return match_softness(looks.dress_alone(renders, seed=0).pictures, others)
 
 
 def _labels_of_all(parse: Parse, faces: Faces, masks: MaskFolder | None) -> np.ndarray:
