@@ -10,9 +10,10 @@ import numpy as np
 
 from simrefine.data.images import LUMA
 
-FINE, MIDDLE = 1 / 64, (1.6 / 64, 2.6 / 64)  # standard deviations of the bands that are compared, in shares of the side
-SOFTEST, STEPS = 2 / 64, 20  # the largest deviation that is tried, in shares of the side, and in how many steps
-MOST = 2.0  # px: far larger pictures than those of the training are sharp, and would look out of register
+FINE, MIDDLE = 1.0, (1.6, 2.6)  # standard deviations of the bands that are compared, px at BANDS_SIDE and below
+BANDS_SIDE = 64  # px, from which on they grow with the picture, so that the same of a face is compared
+MOST, STEPS = 2.0, 20  # px, the largest blur, also of pictures far larger than those of the training; tried in steps
+SOFTEST = 1 / 8  # the same in shares of the side, of the smallest pictures
 REACH = 4  # standard deviations, beyond which OpenCV's normal window has ended
 
 
@@ -46,7 +47,8 @@ def fine_share(pictures: np.ndarray) -> float:
 def _fine_share(picture: np.ndarray) -> float:
     height, width = picture.shape[:2]
     colours = picture - (picture @ LUMA)[..., None]
-    fine, *middle = (cv2.GaussianBlur(colours, (0, 0), share * height) for share in (FINE, *MIDDLE))
+    scale = max(1, height / BANDS_SIDE)
+    fine, *middle = (cv2.GaussianBlur(colours, (0, 0), scale * deviation) for deviation in (FINE, *MIDDLE))
     inner = (slice(height // 4, height - height // 4), slice(width // 4, width - width // 4))
     sharp, plain = ((one - other)[inner].std(axis=(0, 1)) for one, other in ((colours, fine), middle))
     return np.linalg.norm(sharp) / max(np.linalg.norm(plain), 1e-6)
@@ -58,7 +60,7 @@ def match_softness(renders: np.ndarray, photographs: np.ndarray) -> float:
     if renders.shape[-1] == 1:
         return 0.0
     wanted, height = fine_share(photographs), renders.shape[1]
-    for softness in np.linspace(0, SOFTEST, STEPS, endpoint=False):
-        if fine_share(soften(renders, softness, height)) <= wanted:
-            return float(softness)
-    return SOFTEST
+    for deviation in np.linspace(0, MOST, STEPS, endpoint=False):
+        if fine_share(soften(renders, deviation / height, height)) <= wanted:
+            return deviation / height
+    return MOST / height

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from simrefine.data.chroma import MOST, REACH, SOFTEST, fine_share, in_pixels, match_softness, soften
+from simrefine.data.chroma import MOST, REACH, fine_share, in_pixels, match_softness, soften
 from simrefine.data.images import LUMA
 
 SIZE = 64  # px
@@ -58,4 +58,4 @@ def test_the_softness_of_photographs_is_found(deviation):
 
 
 def test_photographs_without_any_sharp_colour_soften_no_more_than_the_most():
-    assert match_softness(faces(), blurred(faces(seed=1), 6.0)) == SOFTEST
+    assert match_softness(faces(), blurred(faces(seed=1), 6.0)) == MOST / SIZE

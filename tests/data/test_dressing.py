@@ -10,7 +10,17 @@ from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data import dressing
 from simrefine.data.batches import Batch
-from simrefine.data.dressing import PRINTS, STYLES, PictureStyles, check_looks, known_again, read_dresser, read_looks
+from simrefine.data.chroma import soften
+from simrefine.data.dressing import (
+    PRINTS,
+    SOFTNESS,
+    STYLES,
+    PictureStyles,
+    check_looks,
+    known_again,
+    read_dresser,
+    read_looks,
+)
 from simrefine.data.images import GRAY_LEVELS, resize, to_signed
 from simrefine.data.styles import read_styles
 from simrefine.data.windows import put_together, windows, windows_of
@@ -96,6 +106,24 @@ def test_prints_that_are_not_those_of_the_banks_photographs_are_refused(prints):
         check_looks({STYLES: np.zeros((1, 4, 3), np.float32), PRINTS: PRINTED}, config, parsed=True)
 
 
+@pytest.mark.parametrize("softness", [[-0.01], [0.04], [np.nan], [0.01, 0.01], 0.01])
+def test_a_softness_that_is_none_is_refused(softness):
+    bank, config = part_looks().arrays(), Config.load(environment={})
+    check_looks(bank | {SOFTNESS: np.array([0.01], np.float32)}, config, parsed=True)
+    with pytest.raises(ValueError, match="the array bank/softness"):
+        check_looks(bank | {SOFTNESS: np.array(softness, np.float32)}, config, parsed=True)
+
+
+def test_faces_are_dressed_in_colours_as_soft_as_was_published():
+    dresser, faces, config = part_looks(False), renders(), Config.load(values={"parts.candidates": 2}, environment={})
+    sharp = dresser.dress_alone(faces, 0).pictures
+    dresser.softness = 1 / SIZE
+    soft = dresser.dress_alone(faces, 0).pictures
+    np.testing.assert_array_equal(soft, soften(sharp, 1 / SIZE, SIZE))
+    assert np.abs(soft - sharp).max() > 0.1
+    np.testing.assert_array_equal(read_dresser(dresser.arrays(), config, parse).dress_alone(faces, 0).pictures, soft)
+
+
 def test_photographs_are_known_again_where_there_are_no_others():
     blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(3)]
     images = np.stack([*photographs(), *blue])
@@ -117,9 +145,11 @@ def test_where_no_complexion_is_natural_all_photographs_are_taken():
     assert len(read_looks(blue, parse, False).bank.shares) == 5
 
 
+@pytest.mark.parametrize("softness", [0.0, 1 / 64])
 @pytest.mark.parametrize("scenes", [False, True])
-def test_windows_of_a_face_are_dressed_as_the_whole_face_is(scenes):
+def test_windows_of_a_face_are_dressed_as_the_whole_face_is(scenes, softness):
     face, dresser = resize(portrait(seed=100)[0], 430, 380)[None], part_looks(scenes)
+    dresser.softness = softness
     wanted = dresser.dress_alone(to_signed(face), seed=0).pictures
     look = dresser.look(face, 0, windows_of(3000, 430, 380))
     dressed = put_together(((each, look(each)) for each in windows(430, 380, 61)), np.empty_like(wanted))

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from tiny import SIZE, pack, tiny_config, write_pile
 from simrefine.catalogue import PARTS
 from simrefine.cli import main
 from simrefine.data.batches import Batch
+from simrefine.data.chroma import soften
 from simrefine.data.dressing import PartLooks, PictureStyles
-from simrefine.data.images import Picture, encode_picture, read_picture, to_signed
+from simrefine.data.images import Picture, encode_picture, read_picture, to_signed, to_uint8
 from simrefine.errors import UserError
 from simrefine.models.parser import build_parser, parser_of
 from simrefine.refining import photographs
@@ -85,6 +87,22 @@ def test_scenes_are_off_by_name_and_where_no_mask_says_what_hair_is(piles, tmp_p
     assert not prepare(piles, parts__scene=False)[0].dresser.has_scenes
     dressing, said = prepare(piles, parts__classes=("background=0+6+8", "skin=1", "eyes=3"))
     assert not dressing.dresser.has_scenes and any("keep their own rooms" in line for line in said)
+
+
+def test_renders_get_colours_as_soft_as_the_photographs_have_and_refine_gives_them_too(piles, tmp_path):
+    write_masks(tmp_path / "renders-masks")
+    shutil.rmtree(tmp_path / "photos")
+    for path in write_pile(tmp_path / "photos", COUNT, seed=1).iterdir():  # sharp, and without colour noise
+        pixels = soften(to_signed(read_picture(path).pixels[None]), 2 / SIZE, SIZE)[0]
+        path.write_bytes(encode_picture(Picture(to_uint8(pixels)), ".png"))
+    dressing, said = prepare(piles)
+    assert dressing.dresser.softness > 0 and any("blurred by" in line for line in said)
+    assert prepare(piles, parts__soften=False)[0].dresser.softness == 0
+    train(tiny_config(**piles), tmp_path / "run", quiet=True)
+    (tmp_path / "few").mkdir()
+    shutil.copy(next((tmp_path / "photos").iterdir()), tmp_path / "few")
+    for given in ({}, {"photographs": tmp_path / "few"}, {"style": tmp_path / "few"}):
+        assert load(tmp_path / "run", **given).dresser.softness == pytest.approx(dressing.dresser.softness)
 
 
 def test_parts_without_masks_or_points_are_refused_where_they_are_asked_for(piles):
