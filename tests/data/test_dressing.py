@@ -106,7 +106,7 @@ def test_prints_that_are_not_those_of_the_banks_photographs_are_refused(prints):
         check_looks({STYLES: np.zeros((1, 4, 3), np.float32), PRINTS: PRINTED}, config, parsed=True)
 
 
-@pytest.mark.parametrize("softness", [[-0.01], [0.04], [np.nan], [0.01, 0.01], 0.01])
+@pytest.mark.parametrize("softness", [[-0.01], [0.2], [np.nan], [0.01, 0.01], 0.01])
 def test_a_softness_that_is_none_is_refused(softness):
     bank, config = part_looks().arrays(), Config.load(environment={})
     check_looks(bank | {SOFTNESS: np.array([0.01], np.float32)}, config, parsed=True)
