@@ -57,6 +57,21 @@ def test_colours_are_stretched_within_bounds():
     assert spread[1] < 1.6 * spread[0]
 
 
+@pytest.mark.parametrize("strange", [(255, 255, 255), (0, 0, 0)])
+def test_a_pixel_on_a_border_gets_no_colour_that_its_part_has_not(strange):
+    """Light skin under the map that makes dark hair blond would be white."""
+    picture, labels = portrait()
+    there = tuple(np.argwhere(labels[..., HAIR])[10])
+    usual, soft = given((picture, labels))
+    picture[there] = strange
+    odd, _ = given((picture, labels))
+    blond = bank_of(portrait(hair=(150, 120, 80), seed=1))
+    own, share = part_statistics(usual, soft), 255 / 2  # gray levels a unit
+    dressed = share * recolour(odd, soft, own, blond)[0][there]
+    others = share * recolour(usual, soft, own, blond)[0][labels[..., HAIR] > 0]
+    assert (others.min(axis=0) - 5 <= dressed).all() and (dressed <= others.max(axis=0) + 5).all()
+
+
 def test_a_part_that_the_photograph_lacks_follows_the_light():
     picture, soft = given(portrait())
     bald, labels = portrait(skin=(150, 110, 85), seed=1)
