@@ -140,7 +140,8 @@ def test_a_run_of_an_older_version_is_read_whatever_the_defaults_of_other_method
         Config.load(file, environment={})
 
 
-def test_a_run_from_before_borders_were_an_option_goes_on_as_it_began(tmp_path):
+def test_a_run_from_before_borders_and_soft_colour_were_options_goes_on_as_it_began(tmp_path):
     (tmp_path / "config.toml").write_text("[refiner]\nname = 'unet'\n")
     read = partial(Config.load, tmp_path / "config.toml", environment={})
     assert read(recorded=True).refiner.borders == "zeros" and read().refiner.borders == "mirrored"
+    assert not read(recorded=True).parts.soften and read().parts.soften

@@ -1,0 +1,35 @@
+"""The photographs of a training are known again, and give the same rooms as when all are looked at."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from portraits import SIZE, SKINS, parse, photographs, portrait
+
+from simrefine.config import Config
+from simrefine.data.dressing import PRINTS, PartLooks, read_looks
+from simrefine.data.images import to_signed
+from simrefine.refining.photographs import _dress_by
+
+
+def test_a_face_gets_the_room_that_it_gets_when_all_photographs_are_looked_at():
+    blue = [portrait(skin=(90, 130, 220), room=(250, 0, 0), seed=k)[0] for k in range(3)]
+    images = np.stack([*blue, *photographs()])  # those that are not in the bank come first
+    looks = read_looks(images, parse, scenes=True)
+    trained, config = PartLooks(looks.bank, 2, parse, prints=looks.prints), Config.load(environment={})
+    published = SimpleNamespace(looks=trained.arrays(), config=config)
+    faces = to_signed(np.stack([portrait(skin=skin, seed=50 + k)[0] for k, skin in enumerate(SKINS)]))
+    looked_at = []
+
+    def counted(some: np.ndarray) -> np.ndarray:
+        looked_at.append(some)
+        return parse(some)
+
+    known, known_hash = _dress_by(images, published, counted, scenes=True)
+    assert not looked_at
+    older = SimpleNamespace(looks={n: v for n, v in published.looks.items() if n != PRINTS}, config=config)
+    unknown, hash_of_all = _dress_by(images, older, parse, scenes=True)
+    assert known_hash == hash_of_all
+    wanted = unknown.dress_alone(faces, 0).pictures
+    np.testing.assert_allclose(known.dress_alone(faces, 0).pictures, wanted, atol=1e-3)
+    rooms = {tuple(np.round(picture[:3, :3].mean(axis=(0, 1)), 1)) for picture in wanted}
+    assert len(rooms) > 1 and wanted.shape == (len(SKINS), SIZE, SIZE, 3), "else it could not tell"
