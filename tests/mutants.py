@@ -193,6 +193,44 @@ MEMORY = [
         ("tests/data/test_dressing.py::test_the_parts_of_a_mirrored_face_are_mirrored",),
     ),
     Mutant(
+        "colours are sharp again where a folder is refined",
+        "simrefine/data/dressing.py",
+        "looks.softness = float(arrays.get(SOFTNESS, [0.0])[0])",
+        "looks.softness = 0.0",
+        ("tests/data/test_dressing.py::test_faces_are_dressed_in_colours_as_soft_as_was_published",),
+    ),
+    Mutant(
+        "soft colours take the brightness along",
+        "simrefine/data/chroma.py",
+        "return np.clip(luma + soft, -1, 1)",
+        "return np.clip(np.stack([cv2.GaussianBlur(each, (0, 0), deviation) for each in pictures]), -1, 1)",
+        ("tests/data/test_chroma.py::test_colour_is_softened_and_luma_is_not",),
+    ),
+    Mutant(
+        "a photograph that is known again gives another's room",
+        "simrefine/refining/photographs.py",
+        "own = images[kept]",
+        "own = images",
+        (
+            "tests/refining/test_photographs.py::"
+            "test_a_face_gets_the_room_that_it_gets_when_all_photographs_are_looked_at",
+        ),
+    ),
+    Mutant(
+        "a tar whose end is missing is read as far as it goes",
+        "simrefine/data/shards.py",
+        "for info in whole_members(archive)",
+        "for info in archive",
+        ("tests/data/test_shards.py::test_a_damaged_tar_is_named_and_never_read_in_part",),
+    ),
+    Mutant(
+        "a mask that was mended does not count",
+        "simrefine/refining/places.py",
+        "for record in (job.record, job.mask) if record)",
+        "for record in (job.record,) if record)",
+        ("tests/refining/test_masks.py::test_a_picture_is_refined_again_when_its_mask_is_newer",),
+    ),
+    Mutant(
         "the refiner may repaint the photograph's room",
         SIMGAN,
         '{"room": far_from_head(parts)} if',
