@@ -60,7 +60,6 @@ def match_softness(renders: np.ndarray, photographs: np.ndarray) -> float:
     if renders.shape[-1] == 1:
         return 0.0
     wanted, height = fine_share(photographs), renders.shape[1]
-    for deviation in np.linspace(0, MOST, STEPS, endpoint=False):
-        if fine_share(soften(renders, deviation / height, height)) <= wanted:
-            return deviation / height
-    return MOST / height
+    tried = np.linspace(0, MOST, STEPS + 1) / height
+    enough = (softness for softness in tried if fine_share(soften(renders, softness, height)) <= wanted)
+    return float(np.float32(next(enough, tried[-1])))  # as it is published

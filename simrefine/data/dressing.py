@@ -213,7 +213,7 @@ class Looks(NamedTuple):
 
     bank: Bank  # of the m of natural complexion among k photographs
     scenes: Scenes | None  # theirs, where they are wanted
-    prints: np.ndarray  # float32 [k, 3]: `_prints`, of each, and 1 where it is in the bank, else 0
+    prints: np.ndarray  # float32 [k, 3]: what `_prints` gives of each, and 1 where it is in the bank, else 0
 
 
 def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> Looks:

@@ -155,9 +155,8 @@ def recolour(
         )
         low, high = ((means[:, part] + sign * spread)[..., None].astype(np.float32) for sign in (-1, 1))
         transform, shift = (each.astype(np.float32) for each in (maps[:, part], shifts[:, part, :, None]))
-        moved += weights[:, part, None] * (
-            transform @ np.minimum(np.maximum(pixels, low), high) + shift
-        )  # the maps are symmetric
+        held = np.minimum(np.maximum(pixels, low), high)
+        moved += weights[:, part, None] * (transform @ held + shift)  # the maps are symmetric
     moved = np.clip(moved, -1, 1).astype(np.float32).swapaxes(1, 2)
     return np.ascontiguousarray(moved).reshape(pictures.shape)
 

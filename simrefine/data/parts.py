@@ -152,23 +152,15 @@ def _read_edges(soft: np.ndarray, picture: np.ndarray) -> np.ndarray:
         return cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT_101).reshape(values.shape)
 
     # Plane by plane, as products of many small matrices are slow in numpy.
-    colours = [np.ascontiguousarray(picture[..., channel]) for channel in range(picture.shape[-1])]
+    channels = range(picture.shape[-1])
+    colours = [np.ascontiguousarray(picture[..., i]) for i in channels]
     means, shares = [mean(colour) for colour in colours], mean(soft)
-    spread = np.stack(
-        [
-            [mean(one * other) - of_one * of_other for other, of_other in zip(colours, means, strict=True)]
-            for one, of_one in zip(colours, means, strict=True)
-        ]
-    )
-    spread[range(len(colours)), range(len(colours))] += STEADY
-    shared = [
-        mean(colour[..., None] * soft) - of_colour[..., None] * shares
-        for colour, of_colour in zip(colours, means, strict=True)
-    ]
-    slopes = [
-        sum(weight[..., None] * each for weight, each in zip(row, shared, strict=True)) for row in _inverse(spread)
-    ]
-    offsets = shares - sum(of_colour[..., None] * slope for of_colour, slope in zip(means, slopes, strict=True))
+    spread = np.stack([[mean(colours[i] * colours[j]) - means[i] * means[j] for j in channels] for i in channels])
+    spread[channels, channels] += STEADY
+    shared = [mean(colours[i][..., None] * soft) - means[i][..., None] * shares for i in channels]
+    inverse = _inverse(spread)[..., None]
+    slopes = [sum(inverse[i, j] * shared[j] for j in channels) for i in channels]
+    offsets = shares - sum(means[i][..., None] * slopes[i] for i in channels)
     return mean(np.concatenate([*slopes, offsets], axis=-1))
 
 
