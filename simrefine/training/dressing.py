@@ -106,6 +106,7 @@ def prepare_dressing(
     looks = PartLooks(bank, config.parts.candidates, parse, rooms, labels, prints)
     if config.parts.soften:
         looks.softness = _read_softness(looks, synthetic, photographs)
+    if looks.softness:
         deviation = in_pixels(looks.softness, config.data.size)
         say(f"            colours of renders are blurred by {deviation:.1f} px, to be as soft as theirs")
     return Dressing(
