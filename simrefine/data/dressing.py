@@ -7,7 +7,7 @@ In go faces; out come the same faces dressed, with the soft labels of their part
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -161,6 +161,7 @@ class PartLooks:
         labelled = ((window, shares_in(maps, *size, window)) for window in everywhere)
         lines = read_edges(resize_from(labelled, size, small), shrunk)
 
+        @lru_cache(maxsize=1)  # each window is asked for its labels more than once in a row
         def soft(window: Window) -> np.ndarray:
             return along_edges(resize_into(lines, *size, window), to_signed(window.of(image)))
 
