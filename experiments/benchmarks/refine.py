@@ -27,6 +27,7 @@ from simrefine.data.images import Picture, encode_picture, fit_square, read_pict
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.pictures import MAX_BATCH_PIXELS
 from simrefine.refining.refiner import Refiner, load
+from simrefine.threads import in_batches
 
 SIDES, FORMATS, BATCH, FEW = (64, 128, 512), (".png", ".jpg"), 32, 1000
 FIRST_AFTER = 300  # seconds that a process is waited for
@@ -57,11 +58,9 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def in_batches(work: Callable[[np.ndarray], object], pixels: np.ndarray) -> None:
-    """On as many at a time as `refine_folder` gives it."""
-    few = max(1, min(BATCH, MAX_BATCH_PIXELS // pixels[0, ..., 0].size))
-    for start in range(0, len(pixels), few):
-        work(pixels[start : start + few])
+def at_once(pixels: np.ndarray) -> int:
+    """How many of them `refine_folder` gives a refiner at a time."""
+    return max(1, min(BATCH, MAX_BATCH_PIXELS // pixels[0, ..., 0].size))
 
 
 def print_halves(refiner: Refiner, faces: list[Path], rounds: int, home: Path) -> dict[int, np.ndarray]:
@@ -78,7 +77,7 @@ def print_halves(refiner: Refiner, faces: list[Path], rounds: int, home: Path) -
             for turn in range(rounds + 1):  # the first one compiles, and does not count
                 refined, copied = (home / f"{kind}-{side}{ending}-{turn}" for kind in ("refined", "copied"))
                 for name, taken in (
-                    ("refiner", seconds(lambda side=side: in_batches(refiner, pixels[side]))),
+                    ("refiner", seconds(lambda images=pixels[side]: in_batches(refiner, images, at_once(images)))),
                     ("files", seconds(lambda to=copied, folder=folder: refine_folder(Unchanged(), folder, to))),
                     ("whole", seconds(lambda to=refined, folder=folder: refine_folder(refiner, folder, to))),
                 ):
@@ -101,7 +100,8 @@ def print_parts(refiner: Refiner, pixels: dict[int, np.ndarray], rounds: int) ->
         taken = defaultdict(list)
         for turn in range(rounds + 1):
             for name, work in (("parser", parser), ("dressed", dressed), ("whole", refiner)):
-                taken[name] += [seconds(lambda work=work, images=images: in_batches(work, images))] * bool(turn)
+                took = seconds(lambda work=work, images=images: in_batches(work, images, at_once(images)))
+                taken[name] += [took] * bool(turn)
         parsed, dressing, whole = (1000 * median(taken[name]) / len(images) for name in ("parser", "dressed", "whole"))
         print(f"| {side} | {parsed:.1f} | {dressing - parsed:.1f} | {whole - dressing:.1f} |", flush=True)
 

@@ -13,8 +13,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import click
+from refine import write_faces
 
-from simrefine.data.images import Picture, encode_picture, fit_square, read_picture
 from simrefine.refining.folder import refine_folder
 from simrefine.refining.refiner import SCALES, load
 
@@ -22,13 +22,8 @@ SIDES, MILLION, HOUR = (128, 256), 10**6, 3600
 WARM_UP = 32  # pictures, one batch: the first call compiles
 
 
-def enlarge(faces: list[Path], side: int, out: Path) -> int:
-    """Writes the faces as PNGs of side x side px; gives their bytes."""
-    out.mkdir()
-    for place, face in enumerate(faces):
-        pixels = fit_square(read_picture(face).pixels, side)
-        (out / f"{place:05d}.png").write_bytes(encode_picture(Picture(pixels), ".png"))
-    return sum(path.stat().st_size for path in out.iterdir())
+def bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.png"))
 
 
 @click.command(help=__doc__.partition("\n")[0])
@@ -43,7 +38,8 @@ def main(run, faces, count, rounds):
     with TemporaryDirectory() as home:
         home, read, written = Path(home), {}, {}
         for side in SIDES:
-            read[side] = enlarge(chosen, side, home / str(side))
+            write_faces(chosen, len(chosen), side, ".png", home / str(side))
+            read[side] = bytes_in(home / str(side))
             for scale, refiner in refiners.items():
                 refine_folder(refiner, sorted((home / str(side)).iterdir())[:WARM_UP], home / f"warm-{side}-{scale}")
         for place in range(rounds):
@@ -52,7 +48,7 @@ def main(run, faces, count, rounds):
                 begun = time.perf_counter()
                 refine_folder(refiners[scale], home / str(side), out)
                 seconds[side, scale].append(time.perf_counter() - begun)
-                written[side, scale] = sum(path.stat().st_size for path in out.glob("*.png"))
+                written[side, scale] = bytes_in(out)
     print(
         "| side, px | scale | faces/s | process hours a million | read, written a million, GB |\n|---|---|---|---|---|"
     )
