@@ -118,7 +118,12 @@ def show_config(toml):
     "--photos",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="photographs in whose rooms faces are put [default: the run's own]",
+    help="photographs on whose heads and in whose rooms faces are put [default: the run's own]",
+)
+@click.option(
+    "--keep-heads",
+    is_flag=True,
+    help="leave faces their own hair, ears, necks and outlines, so that part masks hold; photographs give the rest",
 )
 @click.option(
     "--masks",
@@ -183,7 +188,9 @@ def show_config(toml):
 )
 @computes
 @click.pass_context
-def refine(context, inputs, model, out, precision, style, photos, masks, seed, draws, scale, engine, **options):
+def refine(
+    context, inputs, model, out, precision, style, photos, keep_heads, masks, seed, draws, scale, engine, **options
+):
     """Refine every picture under DIR: same tree, names, formats and labels, in --out. Or the pictures named.
 
     Both folders may be in a store, such as s3://bucket/renders. A second run does only what is missing.
@@ -198,12 +205,18 @@ def refine(context, inputs, model, out, precision, style, photos, masks, seed, d
 
     if style and photos:
         raise UserError("--style and --photos are both given", "name colours, or colours and rooms")
-    how = {"style": style, "seed": seed, "photographs": photos, "scale": scale, "memory_gib": options["memory_gib"]}
-    refiner = load(model, precision, **how).with_masks(masks, (*inputs, out))
+    how = {"style": style, "seed": seed, "photographs": photos, "heads": not keep_heads, "scale": scale}
+    refiner = load(model, precision, memory_gib=options["memory_gib"], **how).with_masks(masks, (*inputs, out))
     if refiner.masks:
         tell(f"heads are cut out along the masks in {refiner.masks.folder}", err=True)
     if refiner.wants_photographs:
         click.echo("faces keep their own rooms: no folder of photographs is there (see --photos)", err=True)
+    elif refiner.dresser.has_heads:
+        click.echo(
+            "faces are put on the heads of photographs that fit: the pictures hold parts of them, and of part masks "
+            "those of the face hold, but not of hair, neck and clothes (see --keep-heads)",
+            err=True,
+        )
     elif refiner.dresser.has_scenes:
         click.echo("faces are put in the rooms of photographs: the pictures hold parts of them", err=True)
     incomplete = False

@@ -118,6 +118,11 @@ class PartOptions:
     scene: bool = option(
         True, "put rendered heads before the room and the clothes of the photograph; needs masks with hair and clothes"
     )
+    head: bool = option(
+        True,
+        "put rendered faces on photographed heads that fit them, with their hair, ears and neck; where none fits, and "
+        "where this is off, heads stay the rendered ones; needs scene",
+    )
     soften: bool = option(True, "soften the colours of dressed renders, not their brightness, to those of photographs")
 
 
@@ -355,7 +360,8 @@ class EvaluationOptions:
     )
 
 
-BEFORE = {"refiner.borders": ZEROS, "parts.soften": False}  # what runs did before there was an option for it
+# What runs did before there was an option for it.
+BEFORE = {"refiner.borders": ZEROS, "parts.soften": False, "parts.head": False}
 MASKS = "-masks"  # what the name of a folder of part masks has more than that of its pictures
 ANNOTATIONS = "annotations.jsonl"  # what `simrefine prepare` writes beside the faces
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from simrefine.catalogue import PARTS
 from simrefine.data.dressing import PartLooks, read_looks
+from simrefine.data.scenes import read_scenes
 
 SIZE = 32  # px
 SKIN, HAIR, EYES, CLOTHES = (PARTS.index(part) for part in ("skin", "hair", "eyes", "clothes"))
@@ -37,5 +38,5 @@ def photographs(count: int = 12) -> np.ndarray:
 
 
 def part_looks(scenes: bool = True, parts: np.ndarray | None = None) -> PartLooks:
-    bank, rooms, _ = read_looks(photographs(), parse, scenes)
-    return PartLooks(bank, 2, parse, rooms, parts)
+    looks = read_looks(photographs(), parse)
+    return PartLooks(looks.bank, 2, parse, read_scenes(looks.images, looks.soft) if scenes else None, parts)

@@ -6,7 +6,7 @@ import numpy as np
 
 from simrefine.config import Config
 from simrefine.data.dressing import STYLES, PictureStyles
-from simrefine.data.images import Picture, encode_picture, to_signed
+from simrefine.data.images import Picture, encode_picture, resize, to_signed
 from simrefine.data.styles import read_styles
 from simrefine.methods.method import Inputs, Published
 
@@ -69,6 +69,16 @@ class ArrayPile:
 
     def __getitem__(self, places) -> np.ndarray:
         return self._pictures[places]
+
+    @property
+    def size(self) -> int:
+        return self._pictures.shape[1]
+
+    def take(self, places) -> "ArrayPile":
+        return ArrayPile(self._pictures[places])
+
+    def at(self, size: int) -> "ArrayPile":
+        return ArrayPile(np.stack([resize(picture, size, size) for picture in self._pictures]))
 
 
 def tiny_inputs(

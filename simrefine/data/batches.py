@@ -61,6 +61,13 @@ class Pile:
         taken._decoded = None if self._decoded is None else self._decoded[indices]
         return taken
 
+    def at(self, size: int) -> "Pile":
+        """The same pictures at another side, px; they are read again whenever they are asked for."""
+        other = copy.copy(self)
+        if size != self.size:
+            other.size, other._decoded = size, None
+        return other
+
     def __getitem__(self, indices: Sequence[int]) -> np.ndarray:
         if self._decoded is not None:
             return self._decoded[indices]

@@ -16,11 +16,25 @@ from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
 from simrefine.data.chroma import REACH, SOFTEST, in_pixels, soften
-from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.heads import (
+    VIEW,
+    Frames,
+    Heads,
+    HeadsOnDemand,
+    choose_heads,
+    face_alone,
+    frames,
+    mirrored,
+    move_heads,
+    views,
+)
+from simrefine.data.images import resize, to_signed, to_uint8
 from simrefine.data.looks import (
     Bank,
     Moments,
     choose,
+    complexions_apart,
+    hold_complexion,
     natural,
     part_statistics,
     read_bank,
@@ -28,7 +42,16 @@ from simrefine.data.looks import (
     recolour,
     statistics_of,
 )
-from simrefine.data.parts import along_edges, as_shares, edge_size, follow_edges, label, read_edges, shares_in
+from simrefine.data.parts import (
+    along_edges,
+    as_shares,
+    edge_size,
+    follow_edges,
+    label,
+    read_edges,
+    resize_soft,
+    shares_in,
+)
 from simrefine.data.scenes import (
     OUTLINE,
     Scenes,
@@ -37,7 +60,6 @@ from simrefine.data.scenes import (
     persons,
     place,
     place_in,
-    read_scenes,
 )
 from simrefine.data.styles import draw_styles, move_styles, own_generator, read_styles, restyle, restyle_alone
 from simrefine.data.windows import Window, resize_from, resize_into
@@ -48,6 +70,7 @@ BANK = "bank/"  # what the names of a bank's arrays begin with
 PRINTS = BANK + "prints"  # the name of the array by which its photographs are known again
 SOFTNESS = BANK + "softness"  # the name of the array with the softness of their colours
 LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is larger than 1
+VIEWED = 64  # px at which it is seen how a head is turned
 AT_ONCE = 128 * 128  # px that a core dresses at once: few enough that what comes in between stays in its cache
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
 
@@ -68,6 +91,7 @@ class Dresser(Protocol):
     """What methods and `refine` know of it."""
 
     has_scenes: bool  # whether faces stand in photographs' rooms
+    has_heads: bool  # whether they are put on photographed heads, where one fits
 
     def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
         """A batch of the pile that it was made for."""
@@ -92,7 +116,7 @@ class PictureStyles:
         candidates: photographs drawn, of which the one with the nearest colours is taken; 0 leaves faces as they are.
     """
 
-    has_scenes = False
+    has_scenes = has_heads = False
 
     def __init__(self, styles: np.ndarray, candidates: int):
         self.styles, self._candidates = styles, candidates
@@ -114,6 +138,15 @@ class PictureStyles:
         return {STYLES: self.styles.astype(np.float32)}
 
 
+class _Seats(NamedTuple):
+    """The photographs under n faces that are put on them."""
+
+    bank: Bank  # their colours, the skin's near to those of the faces
+    scenes: Scenes  # they themselves, moved
+    labels: np.ndarray  # float32 [n, s, s, parts], moved alike
+    matrices: np.ndarray  # of the faces, see `heads.Frames`
+
+
 class PartLooks:
     """The colours of each part of a photograph, and its room, see data/looks.py and data/scenes.py.
 
@@ -124,6 +157,7 @@ class PartLooks:
         scenes: of these m photographs; None = the renders keep their own.
         parts: uint8 [p, s, s, parts], soft labels of the pile of rendered faces; None where `dress` is not called.
         prints: see `Looks`; None where they are not known.
+        heads: of these m photographs, which faces are put on where one fits; None = renders keep their own.
 
     Attributes:
         softness: of the colours of the photographs, see data/chroma.py; 0 leaves those of renders as they are.
@@ -137,10 +171,12 @@ class PartLooks:
         scenes: Scenes | ScenesOnDemand | None = None,
         parts: np.ndarray | None = None,
         prints: np.ndarray | None = None,
+        heads: Heads | HeadsOnDemand | None = None,
     ):
         self.bank, self.scenes, self._candidates, self._parse, self._parts = bank, scenes, candidates, parse, parts
-        self._prints, self.softness = prints, 0.0
-        self.has_scenes = scenes is not None
+        self._prints, self._heads, self.softness = prints, heads, 0.0
+        self.has_scenes, self.has_heads = scenes is not None, heads is not None
+        self._views = np.concatenate([bank.views, mirrored(bank.views)]).astype(np.float32) if heads else None
 
     def dress(self, batch: Batch, rng: np.random.Generator) -> Dressed:
         soft = self._parts[batch.places]
@@ -167,17 +203,24 @@ class PartLooks:
 
         moments = (read_moments(to_signed(window.of(image)), soft(window)) for window in everywhere)
         statistics = statistics_of(reduce(Moments.__add__, moments))
-        heads = ((window, persons(soft(window), 0)[..., None].astype(np.float32)) for window in everywhere)
-        outlined = resize_from(heads, size, (OUTLINE, OUTLINE)).reshape(1, -1)
         draws = own_generator(image[0], seed).random((1, self._candidates))
-        chosen = choose(*statistics[:2], outlined, self.bank, draws)
+        found, places = self._find_heads(shrunk, maps, statistics[1], draws[:, 0], size)
+        if on_head := bool(places >= 0):
+            seats = self._sit(found, places, statistics[1], size[0])
+            bank, scenes = seats.bank, seats.scenes
+        else:
+            heads = ((window, persons(soft(window), 0)[..., None].astype(np.float32)) for window in everywhere)
+            outlined = resize_from(heads, size, (OUTLINE, OUTLINE)).reshape(1, -1)
+            chosen = choose(*statistics[:2], outlined, self.bank, draws)
+            bank, scenes = self.bank.take(chosen), self.scenes.take(chosen) if self.has_scenes else None
 
         def recoloured(window: Window) -> np.ndarray:
-            return recolour(to_signed(window.of(image)), soft(window), statistics, self.bank.take(chosen))
+            return recolour(to_signed(window.of(image)), soft(window), statistics, bank)
 
-        dressed = recoloured
-        if self.has_scenes:
-            dressed = place_in(*size, recoloured, soft, self.scenes.take(chosen), everywhere)
+        def kept(window: Window) -> np.ndarray:
+            return face_alone(soft(window), seats.labels, seats.matrices, *size, window) if on_head else soft(window)
+
+        dressed = place_in(*size, recoloured, kept, scenes, everywhere) if scenes else recoloured
         reach = math.ceil(REACH * in_pixels(self.softness, size[0]))
 
         def softened(window: Window) -> np.ndarray:
@@ -197,11 +240,58 @@ class PartLooks:
         soft = np.concatenate([as_shares(each[None], *pictures.shape[1:3]) for each in maps])
         soft = follow_edges(soft, pictures)
         statistics = part_statistics(pictures, soft)
+        found, places = self._find_heads(pictures, maps, statistics[1], draws[:, 0], pictures.shape[1:3])
+        dressed, kept = np.empty(pictures.shape, np.float32), soft.copy()
+        for dress, some in ((self._in_rooms, places < 0), (self._on_heads, places >= 0)):
+            if some.any():
+                own = tuple(values[some] for values in statistics)
+                faces = (pictures[some], soft[some], own)
+                dressed[some], kept[some] = dress(*faces, draws[some], found and found.take(some), places[some])
+        return Dressed(soften(dressed, self.softness, pictures.shape[1]), kept)
+
+    def _in_rooms(self, pictures, soft, statistics, draws, _found, _places) -> tuple[np.ndarray, np.ndarray]:
+        """Faces that keep their heads, dressed, and what they show of their parts."""
         chosen = choose(*statistics[:2], outline(soft, dilation=0), self.bank, draws)
         dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))
-        if self.has_scenes:
-            dressed = place(dressed, soft, self.scenes.take(chosen))
-        return Dressed(soften(dressed.astype(np.float32), self.softness, pictures.shape[1]), soft)
+        return (place(dressed, soft, self.scenes.take(chosen)) if self.has_scenes else dressed), soft
+
+    def _on_heads(self, pictures, soft, statistics, _draws, found, places) -> tuple[np.ndarray, np.ndarray]:
+        """The same of faces that are put on photographed heads."""
+        size = pictures.shape[1:3]
+        seats = self._sit(found, places, statistics[1], size[0])
+        kept = face_alone(soft, seats.labels, seats.matrices, *size, Window.whole(*size))
+        return place(recolour(pictures, soft, statistics, seats.bank), kept, seats.scenes), kept
+
+    def _find_heads(
+        self,
+        pictures: np.ndarray,
+        maps: Sequence[np.ndarray],
+        means: np.ndarray,
+        draws: np.ndarray,
+        size: tuple[int, int],
+    ) -> tuple[Frames | None, np.ndarray]:
+        """Where faces are, and on which photograph each is put: places among those of `self._views`, -1 for none.
+
+        Args:
+            pictures: float32 [n, h, w, c]; may be smaller than `size`, the height and width that they have, px.
+            maps: their soft labels, uint8 [h', w', parts] each.
+            means: of their parts' colours, [n, parts, c].
+            draws: [n], uniform in [0, 1).
+        """
+        if self._heads is None or size[0] != size[1]:  # a photograph is square, and is not to be stretched
+            return None, np.full(len(pictures), -1)
+        small = np.concatenate([resize_soft(each[None], VIEWED, VIEWED) for each in maps])
+        shrunk = np.stack([resize(picture, *edge_size(*size)) for picture in pictures])
+        far = complexions_apart(means, self.bank)
+        both = np.concatenate([far, far], axis=1)  # those in a mirror have the same
+        return frames(small), choose_heads(views(shrunk, small), self._views, both, draws)
+
+    def _sit(self, found: Frames, places: np.ndarray, means: np.ndarray, side: int) -> _Seats:
+        """Photographs under the faces that are put on them."""
+        mirror, chosen = np.divmod(places, len(self.bank.shares))
+        bank, shifts = hold_complexion(means, self.bank.take(chosen))
+        scenes, labels = move_heads(self._heads.take(chosen, side), mirror > 0, found, shifts)
+        return _Seats(bank, scenes, labels, found.matrices)
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays = {BANK + name: values for name, values in self.bank._asdict().items()}
@@ -210,22 +300,22 @@ class PartLooks:
 
 
 class Looks(NamedTuple):
-    """What photographs give to faces."""
+    """What is known of k photographs, of which the m of natural complexion dress faces."""
 
-    bank: Bank  # of the m of natural complexion among k photographs
-    scenes: Scenes | None  # theirs, where they are wanted
+    bank: Bank  # of the m
+    images: np.ndarray  # uint8 [m, h, w, c]
+    soft: np.ndarray  # uint8 [m, s, s, parts], their labels
     prints: np.ndarray  # float32 [k, 3]: what `_prints` gives of each, and 1 where it is in the bank, else 0
 
 
-def read_looks(images: np.ndarray, parse: Parse, scenes: bool) -> Looks:
-    """Of photographs, uint8 [k, h, w, c], and with `scenes` their scenes too."""
+def read_looks(images: np.ndarray, parse: Parse) -> Looks:
+    """Of photographs, uint8 [k, h, w, c]."""
     soft = parse(images)
     bank = read_bank(images, soft)
     kept = natural(bank)
     if kept.sum() < FEWEST_NATURAL:
         kept[:] = True
-    prints = np.column_stack([_prints(images), kept]).astype(np.float32)
-    return Looks(bank.take(kept), read_scenes(images[kept], soft[kept]) if scenes else None, prints)
+    return Looks(bank.take(kept), images[kept], soft[kept], np.column_stack([_prints(images), kept]).astype(np.float32))
 
 
 def known_again(images: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -264,6 +354,8 @@ def check_looks(arrays: dict[str, np.ndarray], config: Config, parsed: bool) -> 
         BANK + "covariances": (parts, channels, channels),
         BANK + "outlines": (OUTLINE * OUTLINE,),
     }
+    if BANK + "views" in arrays:  # older refiners have none
+        shapes[BANK + "views"] = (VIEW,)
     if STYLES in arrays:
         shapes = {STYLES: (1 + channels, channels)}
     elif not parsed:
@@ -298,18 +390,24 @@ def read_dresser(arrays: dict[str, np.ndarray], config: Config, parse: Parse | N
     """
     if STYLES in arrays:
         return PictureStyles(arrays[STYLES], config.style.candidates)
-    return looks_of(bank_of(arrays), config, parse, None, arrays)
+    return looks_of(bank_of(arrays), config, parse, arrays)
 
 
 def looks_of(
-    bank: Bank, config: Config, parse: Parse, scenes: Scenes | ScenesOnDemand | None, arrays: Mapping[str, np.ndarray]
+    bank: Bank,
+    config: Config,
+    parse: Parse,
+    arrays: Mapping[str, np.ndarray],
+    scenes: Scenes | ScenesOnDemand | None = None,
+    heads: Heads | HeadsOnDemand | None = None,
 ) -> PartLooks:
     """A dresser of these photographs, their colours as soft as those that the refiner of `arrays` was trained with."""
-    looks = PartLooks(bank, config.parts.candidates, parse, scenes)
+    looks = PartLooks(bank, config.parts.candidates, parse, scenes, heads=heads)
     looks.softness = float(arrays.get(SOFTNESS, [0.0])[0])
     return looks
 
 
 def bank_of(arrays: Mapping[str, np.ndarray]) -> Bank:
     """The bank among `Dresser.arrays`."""
-    return Bank(*(arrays[BANK + name] for name in Bank._fields))
+    views_of_none = {BANK + "views": np.zeros((len(arrays[BANK + "shares"]), 0), np.float16)}
+    return Bank(*((views_of_none | dict(arrays))[BANK + name] for name in Bank._fields))

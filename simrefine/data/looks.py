@@ -10,6 +10,7 @@ import numpy as np
 
 from simrefine.catalogue import PARTS
 from simrefine.data.colour import is_tinted, to_lab
+from simrefine.data.heads import views
 from simrefine.data.images import to_signed
 from simrefine.data.parts import as_shares
 from simrefine.data.scenes import outline
@@ -26,6 +27,8 @@ RANGE, SKIN_RANGE = 1.5, 3.0  # standard deviations from its mean within which a
 STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse drawn together
 NEAR = 0.03  # share of the photographs that count as near in complexion and hair
 HAIR_WEIGHT = 0.25  # of a difference of hair beside one of skin: dark hair that turns blond is no cap, but a bald head
+# How far complexion may move towards that of the head that a face is put on, CIE76, and in units of [-1, 1] for gray.
+LARGEST_MOVE, LARGEST_GRAY_MOVE = 4.0, 0.08
 FEWEST_NEAR = 8  # of them, where the share would be less: one photograph must not dress everyone
 
 
@@ -36,6 +39,7 @@ class Bank(NamedTuple):
     means: np.ndarray  # float32 [m, parts, c] in [-1, 1]
     covariances: np.ndarray  # float32 [m, parts, c, c]
     outlines: np.ndarray  # float32 [m, OUTLINE * OUTLINE]: where the photograph's person was and is filled, in [0, 1]
+    views: np.ndarray  # float16 [m, VIEW]: how its head is seen, see data/heads.py; [m, 0] of refiners from before
 
     def take(self, places) -> "Bank":
         return Bank(*(values[places] for values in self))
@@ -47,7 +51,8 @@ def read_bank(images: np.ndarray, soft: np.ndarray) -> Bank:
     for image, labels in zip(images, soft, strict=True):  # one by one: as float32 a pile would fill the memory
         shares = as_shares(labels[None], *image.shape[:2])
         rows.append((*part_statistics(to_signed(image[None]), shares), outline(shares)))
-    return Bank(*(np.concatenate(values).astype(np.float32) for values in zip(*rows, strict=True)))
+    values = (np.concatenate(values).astype(np.float32) for values in zip(*rows, strict=True))
+    return Bank(*values, views(images, soft))
 
 
 def natural(bank: Bank) -> np.ndarray:
@@ -109,13 +114,35 @@ def choose(shares: np.ndarray, means: np.ndarray, heads: np.ndarray, bank: Bank,
     Returns:
         int [n], places in the bank.
     """
-    far = _apart(means, bank.means, SKIN)
+    far = complexions_apart(means, bank)
     have_hair = (shares[:, None, HAIR] >= FEWEST) & (bank.shares[None, :, HAIR] >= FEWEST)
     far = np.hypot(far, np.where(have_hair, HAIR_WEIGHT * _apart(means, bank.means, HAIR), 0))
     near = far.argsort(axis=1)[:, : max(FEWEST_NEAR, int(NEAR * far.shape[1]))]
     drawn = np.take_along_axis(near, (draws * near.shape[1]).astype(int), axis=1)
     made_up = (bank.outlines[drawn] * (1 - heads[:, None])).sum(axis=-1)
     return drawn[np.arange(len(means)), made_up.argmin(axis=1)]
+
+
+def complexions_apart(means: np.ndarray, bank: Bank) -> np.ndarray:
+    """How far the skin of faces, [n, parts, c], and of photographs is apart, [n, m], see `_apart`."""
+    return _apart(means, bank.means, SKIN)
+
+
+def hold_complexion(means: np.ndarray, bank: Bank) -> tuple[Bank, np.ndarray]:
+    """The n photographs of a bank, the skin of each so near to that of a face that its complexion hardly moves; and by
+    how much that is, [n, c].
+
+    Args:
+        means: [n, parts, c], of the faces.
+        bank: of n photographs.
+    """
+    own, others = means[:, SKIN], bank.means[:, SKIN]
+    largest = LARGEST_MOVE if means.shape[-1] == 3 else LARGEST_GRAY_MOVE
+    far = np.diagonal(_apart(means, bank.means, SKIN))[:, None]
+    shifts = (own - others) * (1 - np.minimum(1, largest / np.maximum(far, 1e-6)))
+    moved = bank.means.copy()
+    moved[:, SKIN] += shifts
+    return bank._replace(means=moved), shifts
 
 
 def _apart(means: np.ndarray, others: np.ndarray, part: int) -> np.ndarray:

@@ -111,7 +111,7 @@ def publish_refiner(config: Config, network: keras.Model, dresser: Dresser, pars
         "data": {"size": config.data.size, "channels": config.data.channels},
         "refiner": asdict(config.refiner),
         "style": asdict(config.style),
-        "parts": {"candidates": config.parts.candidates, "scene": dresser.has_scenes},
+        "parts": {"candidates": config.parts.candidates, "scene": dresser.has_scenes, "head": dresser.has_heads},
     }
     return Published("refiner", options, arrays)
 

@@ -104,7 +104,7 @@ def _absolute(path: Place) -> Place:
 def _recipe(refiner: Refiner) -> tuple[tuple[str, Any], ...]:
     """How a worker loads the same refiner: arguments of `load`, and its masks, hashable."""
     about = refiner.about
-    as_it_was = {name: about[name] for name in ("style", "photographs", "masks", "seed", "scale")}
+    as_it_was = {name: about[name] for name in ("style", "photographs", "masks", "heads", "seed", "scale")}
     return tuple({"path": about["model"], "precision": PRECISIONS[about["precision"]], **as_it_was}.items())
 
 

@@ -1,8 +1,10 @@
 """What faces are dressed with when a folder is refined: the refiner's own colours, a user's style, or photographs in
-whose rooms they are put. In go a published refiner and paths; out comes a dresser (data/dressing.py)."""
+whose rooms and on whose heads they are put. In go a published refiner and paths; out comes a dresser
+(data/dressing.py)."""
 
 import hashlib
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -19,8 +21,9 @@ from simrefine.data.dressing import (
     read_dresser,
     read_looks,
 )
-from simrefine.data.folders import list_folder
-from simrefine.data.images import ImageError, fit_square, read_picture, to_channels, to_signed
+from simrefine.data.folders import Record, list_folder
+from simrefine.data.heads import HeadsOnDemand
+from simrefine.data.images import ImageError, read_picture, to_channels, to_signed
 from simrefine.data.scenes import ScenesOnDemand, read_scenes
 from simrefine.data.styles import read_styles
 from simrefine.errors import UserError
@@ -36,7 +39,7 @@ STYLE_SIZE = 64  # px at which the colours of a folder of photographs are read: 
 
 
 def build_dresser(
-    path: Path, published: PublishedRefiner, dtype: str, style: Path | None, photographs: Path | None
+    path: Path, published: PublishedRefiner, dtype: str, style: Path | None, photographs: Path | None, heads: bool
 ) -> tuple[Dresser, bytes]:
     """The dresser of a refiner, and the SHA-256 of the pictures that it is from: of their pixels, for what the parser
     makes of them is rounded otherwise by another number of threads. b"" where it is the refiner's own.
@@ -48,6 +51,7 @@ def build_dresser(
         style: a photograph, or a folder of them, for their colours alone.
         photographs: a folder of photographs for colours and rooms; None = the run's own, where it was trained so and
             they are still there.
+        heads: whether faces are put on photographed heads, where the refiner was trained so.
 
     Raises:
         UserError: the refiner was not trained for that; a path holds no usable picture.
@@ -59,28 +63,43 @@ def build_dresser(
         raise UserError(f"{path} was not trained on faces in photographs' rooms", "leave out --photos, or name --style")
     if photographs is None and style is None and config.parts.scene:
         photographs = own_photographs(path)
-    source = photographs or style
-    if parse and source:
-        return _dress_by(read_photographs(source, config), published, parse, scenes=photographs is not None)
+    if parse and photographs:
+        return _put_in(read_photographs(photographs, config), published, parse, heads and config.parts.head)
+    if parse and style:
+        pile = read_photographs(style, config)
+        images = _all(pile)[spread(len(pile), MAX_PARSED)]
+        return looks_of(read_looks(images, parse).bank, config, parse, published.looks), hashlib.sha256(images).digest()
     if style is not None:
         styles = read_style(style, config.data.channels)
         return PictureStyles(styles, config.style.candidates), hashlib.sha256(styles).digest()
     return read_dresser(published.looks, config, parse), b""
 
 
-def _dress_by(images: np.ndarray, published: PublishedRefiner, parse: Parse, scenes: bool) -> tuple[PartLooks, bytes]:
-    """As `build_dresser`, by photographs, uint8 [k, size, size, channels]. Those of the training are known again: their
-    bank is there, and their people are found when they are needed."""
-    kept = known_again(images, published.looks) if scenes else None
+def _put_in(pile: Pile, published: PublishedRefiner, parse: Parse, heads: bool) -> tuple[PartLooks, bytes]:
+    """As `build_dresser`, by photographs in whose rooms and on whose heads faces are put. Those of the training are
+    known again: their bank is there. People are found, and larger pictures read, when they are needed."""
+    images = _all(pile)
+    kept = known_again(images, published.looks)
     if kept is None:
-        images = np.ascontiguousarray(images[spread(len(images), MAX_PARSED)])
-        bank, rooms, _ = read_looks(images, parse, scenes)
+        pile = pile.take(spread(len(pile), MAX_PARSED))
+        images = _all(pile)
+        found = read_looks(images, parse)
+        bank, own, kept, labels = found.bank, found.images, found.prints[:, 2] > 0, found.soft.__getitem__
     else:
-        own = images[kept]
-        bank = bank_of(published.looks)
-        rooms = ScenesOnDemand(lambda places: read_scenes(own[places], parse(own[places])))
-    looks = looks_of(bank, published.config, parse, rooms, published.looks)
-    return looks, hashlib.sha256(images).digest()
+        bank, own = bank_of(published.looks), images[kept]
+
+        def labels(places: np.ndarray) -> np.ndarray:
+            return parse(own[places])
+
+    pile = pile.take(np.flatnonzero(kept))
+    rooms = ScenesOnDemand(lambda places: read_scenes(own[places], labels(places)))
+    seats = HeadsOnDemand(lambda places, side: pile.at(side)[places], labels, pile.size) if heads else None
+    return looks_of(bank, published.config, parse, published.looks, rooms, seats), hashlib.sha256(images).digest()
+
+
+def _all(pile: Pile) -> np.ndarray:
+    """Uint8 [n, size, size, c]."""
+    return np.ascontiguousarray(pile[np.arange(len(pile))])
 
 
 def published_parser(path: Path, published: PublishedRefiner, dtype: str) -> Parse | None:
@@ -100,15 +119,16 @@ def own_photographs(path: Path) -> Path | None:
     return None
 
 
-def read_photographs(path: Path, config: Config) -> np.ndarray:
-    """At most MAX_PHOTOGRAPHS of a folder, or a single picture, as training has them: uint8 [m, size, size, channels].
+def read_photographs(path: Path, config: Config) -> Pile:
+    """At most MAX_PHOTOGRAPHS of a folder, or a single picture, at the size of the training.
 
     Raises:
         UserError: it is missing, or holds no usable picture.
     """
     size, channels = config.data.size, config.data.channels
     if not path.is_dir():
-        return fit_square(_read_one(path, channels), size)[None]
+        _read_one(path, channels)  # which says what is wrong with it
+        return Pile([Record(path, PurePosixPath(path.name))], size, channels, MEMORY_GIB)
     records = list_folder(path, config.data.exclude, what="folder of photographs", shards=True).pictures
     return _read_all(path, [records[place] for place in spread(len(records), MAX_PHOTOGRAPHS)], size, channels)
 
@@ -121,15 +141,15 @@ def read_style(path: Path, channels: int) -> np.ndarray:
     """
     if path.is_dir():
         records = list_folder(path, what="style folder", shards=True).pictures
-        return read_styles(to_signed(_read_all(path, records, STYLE_SIZE, channels)))
+        return read_styles(to_signed(_all(_read_all(path, records, STYLE_SIZE, channels))))
     return read_styles(to_signed(_read_one(path, channels)[None]))
 
 
-def _read_all(path: Path, records, size: int, channels: int) -> np.ndarray:
+def _read_all(path: Path, records: Sequence[Record], size: int, channels: int) -> Pile:
     pile = Pile(records, size, channels, MEMORY_GIB)
     if not len(pile):
         raise UserError(f"the style folder {path} holds no usable picture", "name a photograph or a folder of them")
-    return pile[np.arange(len(pile))]
+    return pile
 
 
 def _read_one(path: Path, channels: int) -> np.ndarray:

@@ -43,8 +43,8 @@ COMPARE = PurePosixPath("_compare")  # below the output folder, for pictures sid
 # Entries of a manifest: those that must agree, those that say what decides over a refiner's pictures, and those of them
 # whose values a message names.
 DECISIVE = ("format", "refiner", "strength")
-IDENTITY = ("model", "step", "style", "photographs", "masks", "seed", "scale", "precision")
-SHOWN = {"model", "step", "masks", "seed", "scale", "precision", "strength"}
+IDENTITY = ("model", "step", "style", "photographs", "masks", "heads", "seed", "scale", "precision")
+SHOWN = {"model", "step", "masks", "heads", "seed", "scale", "precision", "strength"}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ def refine(
     style: Path | str | None = None,
     photographs: Path | str | None = None,
     masks: Path | str = "auto",
+    heads: bool = True,
     seed: int = 0,
     scale: str = TRAINING,
     memory_gib: float | None = None,
@@ -31,7 +32,7 @@ def refine(
         out: gets the same tree, names, formats and labels. Both may be in a store: "s3://bucket/renders".
         model: the run folder of a training.
         masks: of the parts of single faces, see `Refiner.with_masks`.
-        precision, style, photographs, seed, scale: how the model is loaded, see `simrefine.load`.
+        precision, style, photographs, heads, seed, scale: how the model is loaded, see `simrefine.load`.
         memory_gib: what the process may take in all, GiB. None = half of what the machine or its container has.
         options: exclude, copy, strength, compare, overwrite, batch_size, threads, progress: see
             `simrefine.refining.folder.refine_folder`.
@@ -44,8 +45,7 @@ def refine(
     """
     inputs, out = places(folder), place(out)
     way = way_between(inputs, out)
-    refiner = load(
-        model, precision, style=style, photographs=photographs, seed=seed, scale=scale, memory_gib=memory_gib
-    )
+    how = {"style": style, "photographs": photographs, "heads": heads, "seed": seed, "scale": scale}
+    refiner = load(model, precision, memory_gib=memory_gib, **how)
     refiner = refiner.with_masks(masks, (*inputs, out))
     return way.refine(refiner, inputs, out, memory_gib=memory_gib, **options)

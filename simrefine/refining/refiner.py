@@ -53,6 +53,8 @@ class Refiner:
             `at_scale`; "own" puts them through the network as they are.
         memory_gib: what the process may take in all, GiB; larger pictures are refined in windows (refining/tiles.py).
             None = half of what the machine or its container has.
+        heads: faces are put on photographed heads, where the refiner was trained so and one fits; False leaves them
+            their own hair, ears, necks and outlines, so that part masks hold.
 
     Raises:
         UserError: there is no refiner in it, or it is damaged or of another architecture; `style` or `photographs` hold
@@ -69,7 +71,7 @@ class Refiner:
             the usual ones photographs, style, masks or none, seed, scale, precision, and whether the network is left
             out.
         about: where it is from and how it was loaded, for the manifest of what it refines: model (an absolute path),
-            step, style, photographs, masks, seed, scale, precision.
+            step, style, photographs, masks, heads, seed, scale, precision.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Refiner:
         seed: int = 0,
         scale: str = TRAINING,
         memory_gib: float | None = None,
+        heads: bool = True,
     ):
         if scale not in SCALES:
             raise UserError(f"scale {scale!r} is unknown", f"choose {' or '.join(SCALES)}")
@@ -96,7 +99,7 @@ class Refiner:
         network = restore_network(path, published, dtype)
         self._refine = backend.compile_inference(lambda pictures: network(pictures, training=False))
         sources = (source and Path(source) for source in (style, photographs))
-        self.dresser, self._pictures = build_dresser(path, published, dtype, *sources)
+        self.dresser, self._pictures = build_dresser(path, published, dtype, *sources, heads)
         self.wants_photographs = published.config.parts.scene and not self.dresser.has_scenes
         self.masks, self._classes = None, parse_classes(published.config.parts.classes) if published.parser else None
         self.about = {
@@ -105,6 +108,7 @@ class Refiner:
             "style": style and os.path.abspath(style),
             "photographs": photographs and os.path.abspath(photographs),
             "masks": None,
+            "heads": self.dresser.has_heads,
             "scale": scale,
             "precision": dtype,
         }
@@ -186,7 +190,11 @@ class Refiner:
         """The fingerprint, from that of what was published."""
         differing = [f"seed {self._seed}".encode()] if self._seed else []
         differing += [self.about["precision"].encode()] * (self.about["precision"] != "float32")
-        differing += [b"scenes"] * self.dresser.has_scenes + [self._pictures] * bool(self._pictures)
+        differing += (
+            [b"scenes"] * self.dresser.has_scenes
+            + [b"heads"] * self.dresser.has_heads
+            + [self._pictures] * bool(self._pictures)
+        )
         differing += [b"masks"] * bool(self.masks)
         differing += [b"own scale"] * (self._scale == OWN) + [b"dressed only"] * self._dressed_only
         if not differing:

@@ -13,9 +13,11 @@ from simrefine.data.chroma import in_pixels, match_softness
 from simrefine.data.dressing import Dresser, Parse, PartLooks, PictureStyles, read_looks
 from simrefine.data.faces import Faces
 from simrefine.data.folders import Record
+from simrefine.data.heads import Heads
 from simrefine.data.images import GRAY_LEVELS, ImageError, shrink, to_signed
 from simrefine.data.masks import MaskFolder, decode_mask
 from simrefine.data.parts import OF_POINTS, label, parts_of_mask, parts_of_points, resize_soft
+from simrefine.data.scenes import read_scenes
 from simrefine.data.styles import read_all_styles, restyle_alone
 from simrefine.errors import UserError
 from simrefine.methods.method import PARSER
@@ -97,13 +99,15 @@ def prepare_dressing(
         _train(parser, PartLabels(*(values[:-held_out] for values in faces)), photographs, config, say, pace or Pace())
     parse = parser_of(parser)
     scenes = config.parts.scene and known.parts.issuperset(NEEDED_BY_SCENES)
-    bank, rooms, prints = read_looks(photographs, parse, scenes)
-    say(f"photographs {len(bank.shares)} of {len(photographs)} have a natural complexion and dress the renders")
+    found = read_looks(photographs, parse)
+    rooms = read_scenes(found.images, found.soft) if scenes else None
+    heads = Heads(found.images, found.soft) if scenes and config.parts.head else None
+    say(f"photographs {len(found.images)} of {len(photographs)} have a natural complexion and dress the renders")
     if config.parts.scene and rooms is None:
         say("            renders keep their own rooms: no mask says where hair and clothes are")
     shown = photographs[spread(len(photographs), SHOWN)]
     labels = _labels_of_all(parse, synthetic, _masks(config))
-    looks = PartLooks(bank, config.parts.candidates, parse, rooms, labels, prints)
+    looks = PartLooks(found.bank, config.parts.candidates, parse, rooms, labels, found.prints, heads)
     if config.parts.soften:
         looks.softness = _read_softness(looks, synthetic, photographs)
     if looks.softness:

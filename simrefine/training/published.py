@@ -24,7 +24,7 @@ from simrefine.files import standing_folder
 from simrefine.methods.generator_batches import MEANS
 from simrefine.methods.method import PARSER, Published
 
-FORMAT = 5  # 1 and 2 had no kind, 3 no parts, 4 no prints; 1 is of networks that are no longer built
+FORMAT = 6  # 1 and 2 had no kind, 3 no parts, 4 no prints, 5 no views; 1 is of networks that are no longer built
 MAX_WEIGHTS_BYTES = 2**30  # of weights.safetensors; what training writes has about ten million
 NAMES = {"about_name": "model", "arrays_name": "weights"}
 
@@ -114,6 +114,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
             raise UserError(f"{folder} holds no refiner but a {about['kind']}", "name the run folder of a refiner")
         sections = about["options"]
         sections["refiner"] = {"borders": ZEROS} | sections["refiner"]  # which they were when no option named them
+        sections["parts"] = {"head": False} | sections.get("parts", {})  # as it was before there was an option for it
         values = {f"{section}.{key}": sections[section][key] for section in sections for key in sections[section]}
         step = int(about["step"])
         looks = {name: arrays.pop(name) for name in [*arrays] if name == STYLES or name.startswith(BANK)}

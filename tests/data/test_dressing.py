@@ -90,7 +90,7 @@ def test_what_is_published_is_read_back_and_holds_no_picture():
     np.testing.assert_allclose(again, styles.dress_alone(faces, 0).pictures, atol=1e-5)
 
 
-PRINTED = read_looks(photographs(), parse, scenes=False).prints
+PRINTED = read_looks(photographs(), parse).prints
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_faces_are_dressed_in_colours_as_soft_as_was_published():
 def test_photographs_are_known_again_where_there_are_no_others():
     blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(3)]
     images = np.stack([*photographs(), *blue])
-    arrays = {PRINTS: read_looks(images, parse, scenes=False).prints}
+    arrays = {PRINTS: read_looks(images, parse).prints}
     assert known_again(images, arrays).tolist() == [True] * 12 + [False] * 3
     assert known_again(images, {}) is None
     for others in (images[1:], images[::-1], np.concatenate([images, images[:1]]), images ^ (images == images.max())):
@@ -136,13 +136,13 @@ def test_photographs_are_known_again_where_there_are_no_others():
 
 def test_photographs_in_coloured_light_dress_no_one():
     blue = [portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)]
-    bank, rooms, _ = read_looks(np.stack([*photographs(), *blue]), parse, True)
-    assert len(bank.shares) == len(rooms.rooms) == 12
+    looks = read_looks(np.stack([*photographs(), *blue]), parse)
+    assert len(looks.bank.shares) == len(looks.images) == 12
 
 
 def test_where_no_complexion_is_natural_all_photographs_are_taken():
     blue = np.stack([portrait(skin=(90, 130, 220), seed=k)[0] for k in range(5)])
-    assert len(read_looks(blue, parse, False).bank.shares) == 5
+    assert len(read_looks(blue, parse).bank.shares) == 5
 
 
 @pytest.mark.parametrize("softness", [0.0, 1 / 64])

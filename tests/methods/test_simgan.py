@@ -11,6 +11,7 @@ from tiny import ArrayPile, draw_face, tiny_config, tiny_inputs
 from simrefine.catalogue import REALISM
 from simrefine.data.dressing import PartLooks, read_looks
 from simrefine.data.images import to_signed, to_uint8
+from simrefine.data.scenes import read_scenes
 from simrefine.methods.method import Frozen, Inputs
 from simrefine.methods.simgan import DiscriminatorBatch, RefinerBatch, SimGAN
 from simrefine.models.augmentation import draw_augmentation
@@ -264,8 +265,8 @@ def test_the_map_of_a_mirrored_picture_is_mirrored():
 
 def test_with_scenes_the_room_is_held_and_the_head_is_free_and_skin_and_lips_are_known():
     pictures, soft = (np.repeat(values[None], 10, axis=0) for values in portrait())
-    bank, rooms, _ = read_looks(pictures, lambda images: soft[: len(images)], True)
-    dresser = PartLooks(bank, 2, lambda images: soft[: len(images)], rooms, soft)
+    bank, *own, _ = read_looks(pictures, lambda images: soft[: len(images)])
+    dresser = PartLooks(bank, 2, lambda images: soft[: len(images)], read_scenes(*own), soft)
     inputs = Inputs(ArrayPile(pictures), ArrayPile(pictures), np.full((10, 1, 2), 16.0, np.float32), dresser)
     gan = SimGAN(tiny_config(data__size=32, data__flip=False), inputs, "float32")
     batch = gan.batch(0).refiner[0]

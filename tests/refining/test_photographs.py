@@ -4,17 +4,18 @@ from types import SimpleNamespace
 
 import numpy as np
 from portraits import SIZE, SKINS, parse, photographs, portrait
+from tiny import ArrayPile
 
 from simrefine.config import Config
 from simrefine.data.dressing import PRINTS, PartLooks, read_looks
 from simrefine.data.images import to_signed
-from simrefine.refining.photographs import _dress_by
+from simrefine.refining.photographs import _put_in
 
 
 def test_a_face_gets_the_room_that_it_gets_when_all_photographs_are_looked_at():
     blue = [portrait(skin=(90, 130, 220), room=(250, 0, 0), seed=k)[0] for k in range(3)]
     images = np.stack([*blue, *photographs()])  # those that are not in the bank come first
-    looks = read_looks(images, parse, scenes=True)
+    looks = read_looks(images, parse)
     trained, config = PartLooks(looks.bank, 2, parse, prints=looks.prints), Config.load(environment={})
     published = SimpleNamespace(looks=trained.arrays(), config=config)
     faces = to_signed(np.stack([portrait(skin=skin, seed=50 + k)[0] for k, skin in enumerate(SKINS)]))
@@ -24,10 +25,10 @@ def test_a_face_gets_the_room_that_it_gets_when_all_photographs_are_looked_at():
         looked_at.append(some)
         return parse(some)
 
-    known, known_hash = _dress_by(images, published, counted, scenes=True)
+    known, known_hash = _put_in(ArrayPile(images), published, counted, heads=False)
     assert not looked_at
     older = SimpleNamespace(looks={n: v for n, v in published.looks.items() if n != PRINTS}, config=config)
-    unknown, hash_of_all = _dress_by(images, older, parse, scenes=True)
+    unknown, hash_of_all = _put_in(ArrayPile(images), older, parse, heads=False)
     assert known_hash == hash_of_all
     wanted = unknown.dress_alone(faces, 0).pictures
     np.testing.assert_allclose(known.dress_alone(faces, 0).pictures, wanted, atol=1e-3)

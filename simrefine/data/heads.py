@@ -1,0 +1,299 @@
+"""Rendered faces on photographed heads: hair, ears, neck, clothes and room are those of a photograph of someone who
+looks the same way, the face is the rendered one.
+
+In go soft part labels (data/parts.py) of faces and photographs; out come, for each face, the photograph that fits it
+best, moved under it, and which of the face's pixels stay. No pixel of these moves, so points, pose and expression stay
+valid; where hair, neck and clothes are does not.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from simrefine.catalogue import PARTS
+from simrefine.data.images import as_signed, resize, to_uint8
+from simrefine.data.parts import as_shares, follow_edges
+from simrefine.data.scenes import BACKGROUND, Scenes
+from simrefine.data.windows import Window, resize_into
+
+HAIR, CLOTHES = PARTS.index("hair"), PARTS.index("clothes")
+SKIN = PARTS.index("skin")
+FACE = [PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth")]
+BROW_WEIGHT = 0.5  # of a pixel of brows beside one of the eyes, of which little is seen where they are closed
+SEEN = 0.001  # share of a picture that eyes and mouth must cover for a face to have a frame
+
+# The frame of a face: left eye, right eye and mouth are moved to these points by a similarity, which makes the distance
+# of the eyes of a face that looks ahead 1.
+FRAME = np.array([[-0.5, -0.35], [0.5, -0.35], [0.0, 0.7]])
+REACH = 1.75  # how far the frame goes to every side
+LARGEST = 256  # px, side at which photographs are read for pictures that are larger
+CELLS = 16  # along a side of the frame, in which labels are held against each other
+FINE = 3  # px of a cell, of which its mean is taken
+
+# What of a rendered face stays: an egg around it, in the units of the frame, that ends below the chin and in the ears.
+MIDDLE, BESIDE, BELOW, ABOVE = 0.1, 1.35, 1.75, 1.6
+PASSAGE, FOREHEAD = 0.12, 0.2  # in shares of the egg, and in units of the frame
+
+NEAR_SKIN = 0.1  # share of the photographs that count as near in complexion
+BEST = 12  # photographs that fit best, one of which is drawn
+WORST = 0.12  # what a photograph that fits at all costs at the most, see `misfit`
+COVERED, COVERED_ELSEWHERE, APART, MOVED, OTHER_LIGHT = 3.0, 0.3, 10.0, 0.25, 0.1  # what counts how much in it
+VIEW = 3 * CELLS**2 + 6 + 2 + 2  # numbers of a view, see `views`
+
+
+class Frames(NamedTuple):
+    """Where n faces are in their pictures."""
+
+    matrices: np.ndarray  # [n, 2, 3]: from the frame to the picture, in shares of its side
+    points: np.ndarray  # [n, 3, 2]: where their eyes and mouth are in the frame
+    seen: np.ndarray  # bool [n]: whether they are seen; where not, the other two mean nothing
+
+    def take(self, places: np.ndarray) -> "Frames":
+        return Frames(*(values[places] for values in self))
+
+
+class Heads(NamedTuple):
+    """Photographs to put faces on, m of them."""
+
+    images: np.ndarray  # uint8 [m, s, s, c]
+    soft: np.ndarray  # uint8 [m, t, t, parts], their labels
+
+    def take(self, places: np.ndarray, side: int) -> "Heads":
+        """Those at some places, for pictures of some side, px, which is of no account where they are in memory."""
+        return Heads(*(values[places] for values in self))
+
+
+class HeadsOnDemand:
+    """The same, each read when a face is first put on it, as large as the picture that it is for.
+
+    Args:
+        read: the photographs at some places, of some side, px.
+        parse: the soft labels of the photographs at some places.
+        size: px that the side has at least.
+    """
+
+    def __init__(
+        self, read: Callable[[np.ndarray, int], np.ndarray], parse: Callable[[np.ndarray], np.ndarray], size: int
+    ):
+        self._read, self._parse, self._size = read, parse, size
+        self._soft, self._lock = {}, Lock()
+
+    def take(self, places: np.ndarray, side: int) -> Heads:
+        with self._lock:  # several threads dress faces
+            new = [place for place in dict.fromkeys(places.tolist()) if place not in self._soft]
+            if new:
+                self._soft |= zip(new, self._parse(np.array(new)), strict=True)
+            soft = np.stack([self._soft[place] for place in places.tolist()])
+        return Heads(self._read(places, min(max(side, self._size), max(LARGEST, self._size))), soft)
+
+
+def frames(soft: np.ndarray) -> Frames:
+    """Of faces with soft labels, uint8 [n, s, s, parts]."""
+    shares = soft.astype(np.float32) / 255.0
+    height, width = shares.shape[1:3]
+    across, down = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    eyes = shares[..., PARTS.index("eyes")] + BROW_WEIGHT * shares[..., PARTS.index("brows")]
+    mouth = shares[..., PARTS.index("lips")] + shares[..., PARTS.index("mouth")]
+    middle = (eyes.sum(axis=1) @ across) / np.maximum(eyes.sum(axis=(1, 2)), 1e-6)
+    left = across < middle[:, None]
+    weights = np.stack([eyes * left[:, None], eyes * ~left[:, None], mouth], axis=1)
+    sums = weights.sum(axis=(2, 3))
+    whole = np.maximum(sums, 1e-6)
+    points = np.stack([weights.sum(axis=2) @ across / whole, weights.sum(axis=3) @ down / whole], axis=-1)
+    seen = (sums > SEEN * height * width).all(axis=1)
+    return Frames(*_fit(points), seen)
+
+
+def _fit(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The similarities [n, 2, 3] that bring FRAME nearest to points [n, 3, 2], and those points brought back."""
+    centre = FRAME - FRAME.mean(axis=0)
+    middle = points.mean(axis=1)
+    around = points - middle[:, None]
+    whole = (centre**2).sum()
+    along = (around * centre).sum(axis=(1, 2)) / whole
+    turned = (centre[:, 0] * around[..., 1] - centre[:, 1] * around[..., 0]).sum(axis=1) / whole
+    turn = np.stack([np.stack([along, -turned], -1), np.stack([turned, along], -1)], axis=1)
+    shift = middle - turn @ FRAME.mean(axis=0)
+    back = np.linalg.inv(turn + 1e-9 * np.eye(2))
+    return np.concatenate([turn, shift[..., None]], axis=-1), (points - shift[:, None]) @ back.swapaxes(1, 2)
+
+
+def views(pictures: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """What faces are held against each other by, float16 [n, VIEW]: how much of each cell of their frame is face, hair
+    and background, where eyes and mouth are in it, by how much the frame is turned and scaled, and whether the light is
+    from the side and from above. All 0 where eyes and mouth are not seen. In float16, as it is published.
+
+    Args:
+        pictures: float32 [n, h, w, c] in [-1, 1], or gray levels as uint8.
+        soft: their labels, uint8 [n, s, s, parts].
+    """
+    nothing = np.zeros(VIEW)
+    found = zip(pictures, soft, *frames(soft), strict=True)
+    return np.array([_view(*each) if each[-1] else nothing for each in found], np.float16).reshape(len(soft), VIEW)
+
+
+def _view(picture: np.ndarray, soft: np.ndarray, matrix: np.ndarray, points: np.ndarray, seen: bool) -> np.ndarray:
+    shares = soft.astype(np.float32) / 255.0
+    light = resize(as_signed(picture), *soft.shape[:2]).mean(axis=-1) + 1
+    groups = (shares[..., FACE].sum(axis=-1), shares[..., HAIR], shares[..., BACKGROUND])
+    side, length = CELLS * FINE, len(soft)
+    # From pixels of the frame to pixels of the labels, both counted from their centres.
+    to_frame = np.array([[2 * REACH / side, 0, REACH / side - REACH], [0, 2 * REACH / side, REACH / side - REACH]])
+    there = length * matrix @ np.vstack([to_frame, [0, 0, 1]]) - [[0, 0, 0.5]] * np.ones((2, 1))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    values = np.stack([*groups, shares[..., SKIN], shares[..., SKIN] * light], axis=-1)
+    moved = cv2.warpAffine(values, there, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    cells = np.moveaxis(cv2.resize(moved, (CELLS, CELLS), interpolation=cv2.INTER_AREA), -1, 0)
+    turned = (np.arctan2(*matrix[::-1, 0]), np.log(np.hypot(*matrix[:, 0])))  # radians, and a logarithm
+    return np.concatenate([cells[:3].ravel(), points.ravel(), turned, _light(*cells[3:])])
+
+
+def _light(skin: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """By how much skin is lighter to the right than to the left, and below than above, in shares of the sum; of cells
+    [CELLS, CELLS]."""
+    x, y = _middles()
+    face = (np.abs(x) < 1.1) & (np.abs(y) < 1.1)
+
+    def mean(some: np.ndarray) -> float:
+        return (light * some).sum() / max((skin * some).sum(), 1e-6)
+
+    pairs = [(mean(face & (axis > 0)), mean(face & (axis < 0))) for axis in (x, y)]
+    return np.array([(one - other) / max(one + other, 1e-6) for one, other in pairs])
+
+
+def _middles() -> tuple[np.ndarray, np.ndarray]:
+    """Where the cells are in the frame: x and y of their middles, [CELLS, CELLS]."""
+    along = (np.arange(CELLS) + 0.5) / CELLS * 2 * REACH - REACH
+    return tuple(np.meshgrid(along, along))
+
+
+def mirrored(seen: np.ndarray) -> np.ndarray:
+    """The views of the same faces seen in a mirror."""
+    cells, points, turned, light = _split(seen)
+    there = points.any(axis=1, keepdims=True)
+    cells = cells.reshape(-1, 3, CELLS, CELLS)[..., ::-1].reshape(cells.shape)
+    sign = np.array([-1, 1], seen.dtype)
+    points = (points.reshape(-1, 3, 2)[:, [1, 0, 2]] * sign).reshape(points.shape) * there
+    return np.concatenate([cells, points, turned * sign, light * sign], axis=1)
+
+
+def _split(seen: np.ndarray) -> list[np.ndarray]:
+    """Cells, points, turn and light of views."""
+    return np.split(seen, [3 * CELLS**2, VIEW - 4, VIEW - 2], axis=1)
+
+
+def misfit(faces: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How badly each face would sit on each head, [n, m], by their views: the share of the frame where the head's own
+    face would stick out beside the rendered one, where there is nothing behind this one, and, counted most, where hair
+    would hide its features; how far eyes and mouth are apart, how far the head would be turned and scaled, and the
+    light. Infinite where one of the two is not seen."""
+    faces, others = faces.astype(np.float32), others.astype(np.float32)
+    x, y = (axis.ravel() for axis in _middles())
+    features = (np.abs(x) < 0.85) & (y > -0.75) & (y < 1.0)
+    hidden = np.where(features, COVERED, COVERED_ELSEWHERE)
+    own, cheeks = faces[:, : CELLS**2], (y > -0.6) & (y < 1.0)
+    wanted = np.concatenate([cheeks * (1 - own), hidden * own, (y < 1.2) * own], axis=1).astype(np.float32)
+    cost = wanted @ _split(others)[0].T / CELLS**2
+    for one, other, weight in zip(_split(faces)[1:], _split(others)[1:], (APART, MOVED, OTHER_LIGHT), strict=True):
+        cost += weight * ((one[:, None] - other[None]) ** 2).mean(axis=-1)
+    known = [_split(each)[1].any(axis=1) for each in (faces, others)]
+    return np.where(np.logical_and.outer(*known), cost, np.inf)
+
+
+def choose_heads(faces: np.ndarray, bank: np.ndarray, far: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """For each face the photograph that it is put on, int [n], places in the bank; -1 where none fits.
+
+    Args:
+        faces, bank: their views, [n, VIEW] and [m, VIEW].
+        far: [n, m], how far their complexions are apart.
+        draws: [n], uniform in [0, 1).
+    """
+    last = min(far.shape[1], max(BEST, int(NEAR_SKIN * far.shape[1]))) - 1
+    near = far <= np.partition(far, last, axis=1)[:, [last]]
+    cost = np.where(near, misfit(faces, bank), np.inf)
+    best = cost.argsort(axis=1, kind="stable")[:, :BEST]
+    fitting = (np.take_along_axis(cost, best, axis=1) < WORST).sum(axis=1)
+    drawn = np.take_along_axis(best, (draws * fitting).astype(int)[:, None], axis=1)[:, 0]
+    return np.where(fitting > 0, drawn, -1)
+
+
+def move_heads(heads: Heads, mirror: np.ndarray, places: Frames, shifts: np.ndarray) -> tuple[Scenes, np.ndarray]:
+    """Photographs moved under the faces that are put on them, as scenes without clothes of their own, and their soft
+    labels moved alike, float32 [n, s, s, parts].
+
+    Args:
+        heads: of n photographs.
+        mirror: bool [n], which of them are mirrored.
+        places: of the n faces.
+        shifts: [n, c], by which the colour of their skin is moved.
+    """
+    flip = mirror[:, None, None, None]
+    images, soft = (np.where(flip, values[:, :, ::-1], values) for values in heads)
+    pictures = as_signed(images).astype(np.float32)
+    own = frames(soft)
+    labels = as_shares(soft, *images.shape[1:3])
+    if images.shape[1] > soft.shape[1]:  # they are finer than their labels
+        labels = follow_edges(labels, pictures)
+    pictures = pictures + labels[..., [SKIN]] * shifts[:, None, None].astype(np.float32)
+    side = images.shape[1]
+    rooms, shares = [], []
+    for picture, label, here, there in zip(pictures, labels, own.matrices, places.matrices, strict=True):
+        matrix = _between(here, there, side)
+        rooms.append(_warp(picture, matrix))
+        shares.append(_warp(label, matrix))
+    rooms = to_uint8(np.stack(rooms))
+    return Scenes(rooms, np.zeros_like(rooms), np.zeros((*rooms.shape[:3], 1), bool)), np.stack(shares)
+
+
+def _between(here: np.ndarray, there: np.ndarray, side: int) -> np.ndarray:
+    """[2, 3]: from pixels of a picture whose frame `here` is to those of one whose frame is `there`, side px each."""
+    whole = [np.vstack([each, [0, 0, 1]]) for each in (here, there)]
+    matrix = whole[1] @ np.linalg.inv(whole[0])
+    matrix[:2, 2] = side * matrix[:2, 2] + 0.5 * matrix[:2, :2].sum(axis=1) - 0.5
+    return matrix[:2]
+
+
+def _warp(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return cv2.warpAffine(
+        picture, matrix, picture.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
+
+
+def face_alone(
+    soft: np.ndarray, moved: np.ndarray, matrices: np.ndarray, height: int, width: int, window: Window
+) -> np.ndarray:
+    """Soft labels of faces that are put on photographed heads, in a window of the picture, [n, rows, columns, parts]:
+    the photograph, all of it, counts as background, and what is left of the render is its face, where no hair of the
+    photograph is before it.
+
+    Args:
+        soft: of the rendered heads in the window.
+        moved: of the whole photographs, see `move_heads`.
+        matrices: see `Frames`.
+        height, width: of the picture, px.
+        window: what is wanted of it.
+    """
+    head = resize_into(moved[..., [HAIR, BACKGROUND]], height, width, window)
+    x, y = _in_frame(matrices, height, width, window)
+    below, above = (np.maximum(sign * (y - MIDDLE), 0) / length for sign, length in ((1, BELOW), (-1, ABOVE)))
+    radius = np.sqrt((x / BESIDE) ** 2 + below**2 + above**2)
+    inside = np.clip((1 - radius) / PASSAGE + 0.5, 0, 1)
+    forehead = np.clip((FRAME[0, 1] - y) / FOREHEAD, 0, 1)  # there a face ends where the photographed head does
+    share = inside * (1 - head[..., 0]) * (1 - forehead * head[..., 1])
+    kept = np.zeros(soft.shape, np.float32)
+    kept[..., FACE] = soft[..., FACE] * share[..., None]
+    kept[..., BACKGROUND] = 1 - kept.sum(axis=-1)
+    return kept
+
+
+def _in_frame(matrices: np.ndarray, height: int, width: int, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pixels of a window are in the frames of n faces: x and y, float32 [n, rows, columns]."""
+    down = (np.arange(window.top, window.bottom, dtype=np.float32)[:, None] + 0.5) / height
+    across = (np.arange(window.left, window.right, dtype=np.float32) + 0.5) / width
+    back = np.linalg.inv(matrices[..., :2]).astype(np.float32)[..., None, None]
+    shifts = matrices[:, :, 2].astype(np.float32)[..., None, None]
+    across, down = across - shifts[:, 0], down - shifts[:, 1]
+    return back[:, 0, 0] * across + back[:, 0, 1] * down, back[:, 1, 0] * across + back[:, 1, 1] * down
