@@ -18,14 +18,13 @@ from simrefine.data.batches import Batch
 from simrefine.data.chroma import REACH, SOFTEST, in_pixels, soften
 from simrefine.data.heads import (
     VIEW,
-    Frames,
     Heads,
     HeadsOnDemand,
+    Seats,
     choose_heads,
     face_alone,
-    frames,
     mirrored,
-    move_heads,
+    seat,
     views,
 )
 from simrefine.data.images import resize, to_signed, to_uint8
@@ -138,15 +137,6 @@ class PictureStyles:
         return {STYLES: self.styles.astype(np.float32)}
 
 
-class _Seats(NamedTuple):
-    """The photographs under n faces that are put on them."""
-
-    bank: Bank  # their colours, the skin's near to those of the faces
-    scenes: Scenes  # they themselves, moved
-    labels: np.ndarray  # float32 [n, s, s, parts], moved alike
-    matrices: np.ndarray  # of the faces, see `heads.Frames`
-
-
 class PartLooks:
     """The colours of each part of a photograph, and its room, see data/looks.py and data/scenes.py.
 
@@ -192,10 +182,10 @@ class PartLooks:
     def look(self, image: np.ndarray, seed: int, everywhere: Sequence[Window], known: Known = None) -> Look:
         size, maps = image.shape[1:3], label(image, known or [None], self._parse)[0][None]
 
-        small = edge_size(*size)
-        shrunk = resize_from(((window, to_signed(window.of(image))) for window in everywhere), size, small)
+        edges = edge_size(*size)
+        shrunk = resize_from(((window, to_signed(window.of(image))) for window in everywhere), size, edges)
         labelled = ((window, shares_in(maps, *size, window)) for window in everywhere)
-        lines = read_edges(resize_from(labelled, size, small), shrunk)
+        lines = read_edges(resize_from(labelled, size, edges), shrunk)
 
         @lru_cache(maxsize=1)  # each window is asked for its labels more than once in a row
         def soft(window: Window) -> np.ndarray:
@@ -204,10 +194,11 @@ class PartLooks:
         moments = (read_moments(to_signed(window.of(image)), soft(window)) for window in everywhere)
         statistics = statistics_of(reduce(Moments.__add__, moments))
         draws = own_generator(image[0], seed).random((1, self._candidates))
-        found, places = self._find_heads(shrunk, maps, statistics[1], draws[:, 0], size)
+        small = _view(maps)
+        places = self._find_heads(shrunk, small, statistics[1], draws[:, 0], size)
         if on_head := bool(places >= 0):
-            seats = self._sit(found, places, statistics[1], size[0])
-            bank, scenes = seats.bank, seats.scenes
+            bank, seats = self._seat(small, places, statistics[1], size[0])
+            scenes = seats.scenes
         else:
             heads = ((window, persons(soft(window), 0)[..., None].astype(np.float32)) for window in everywhere)
             outlined = resize_from(heads, size, (OUTLINE, OUTLINE)).reshape(1, -1)
@@ -218,7 +209,7 @@ class PartLooks:
             return recolour(to_signed(window.of(image)), soft(window), statistics, bank)
 
         def kept(window: Window) -> np.ndarray:
-            return face_alone(soft(window), seats.labels, seats.matrices, *size, window) if on_head else soft(window)
+            return face_alone(soft(window), seats, *size, window) if on_head else soft(window)
 
         dressed = place_in(*size, recoloured, kept, scenes, everywhere) if scenes else recoloured
         reach = math.ceil(REACH * in_pixels(self.softness, size[0]))
@@ -240,63 +231,72 @@ class PartLooks:
         soft = np.concatenate([as_shares(each[None], *pictures.shape[1:3]) for each in maps])
         soft = follow_edges(soft, pictures)
         statistics = part_statistics(pictures, soft)
-        found, places = self._find_heads(pictures, maps, statistics[1], draws[:, 0], pictures.shape[1:3])
+        small = _view(maps)
+        places = self._find_heads(pictures, small, statistics[1], draws[:, 0], pictures.shape[1:3])
         dressed, kept = np.empty(pictures.shape, np.float32), soft.copy()
-        for dress, some in ((self._in_rooms, places < 0), (self._on_heads, places >= 0)):
-            if some.any():
-                own = tuple(values[some] for values in statistics)
-                faces = (pictures[some], soft[some], own)
-                dressed[some], kept[some] = dress(*faces, draws[some], found and found.take(some), places[some])
+        for some in np.flatnonzero(places < 0), np.flatnonzero(places >= 0):
+            if len(some):
+                faces = pictures[some], soft[some], tuple(values[some] for values in statistics)
+                on_heads = places[some[0]] >= 0
+                rest = (small[some], places[some]) if on_heads else (draws[some],)
+                dressed[some], kept[some] = (self._on_heads if on_heads else self._in_rooms)(*faces, *rest)
         return Dressed(soften(dressed, self.softness, pictures.shape[1]), kept)
 
-    def _in_rooms(self, pictures, soft, statistics, draws, _found, _places) -> tuple[np.ndarray, np.ndarray]:
-        """Faces that keep their heads, dressed, and what they show of their parts."""
+    def _in_rooms(
+        self, pictures: np.ndarray, soft: np.ndarray, statistics: tuple[np.ndarray, ...], draws: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Faces that keep their heads, dressed, and what is seen of their parts."""
         chosen = choose(*statistics[:2], outline(soft, dilation=0), self.bank, draws)
         dressed = recolour(pictures, soft, statistics, self.bank.take(chosen))
         return (place(dressed, soft, self.scenes.take(chosen)) if self.has_scenes else dressed), soft
 
-    def _on_heads(self, pictures, soft, statistics, _draws, found, places) -> tuple[np.ndarray, np.ndarray]:
-        """The same of faces that are put on photographed heads."""
-        size = pictures.shape[1:3]
-        seats = self._sit(found, places, statistics[1], size[0])
-        kept = face_alone(soft, seats.labels, seats.matrices, *size, Window.whole(*size))
-        return place(recolour(pictures, soft, statistics, seats.bank), kept, seats.scenes), kept
-
-    def _find_heads(
+    def _on_heads(
         self,
         pictures: np.ndarray,
-        maps: Sequence[np.ndarray],
-        means: np.ndarray,
-        draws: np.ndarray,
-        size: tuple[int, int],
-    ) -> tuple[Frames | None, np.ndarray]:
-        """Where faces are, and on which photograph each is put: places among those of `self._views`, -1 for none.
+        soft: np.ndarray,
+        statistics: tuple[np.ndarray, ...],
+        small: np.ndarray,
+        places: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same of faces that are put on photographed heads."""
+        size = pictures.shape[1:3]
+        bank, seats = self._seat(small, places, statistics[1], size[0])
+        kept = face_alone(soft, seats, *size, Window.whole(*size))
+        return place(recolour(pictures, soft, statistics, bank), kept, seats.scenes), kept
+
+    def _find_heads(
+        self, pictures: np.ndarray, small: np.ndarray, means: np.ndarray, draws: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray:
+        """On which photograph each face is put: places among those of `self._views`, -1 for none.
 
         Args:
             pictures: float32 [n, h, w, c]; may be smaller than `size`, the height and width that they have, px.
-            maps: their soft labels, uint8 [h', w', parts] each.
+            small: their soft labels, see `_view`.
             means: of their parts' colours, [n, parts, c].
             draws: [n], uniform in [0, 1).
         """
-        if self._heads is None or size[0] != size[1]:  # a photograph is square, and is not to be stretched
-            return None, np.full(len(pictures), -1)
-        small = np.concatenate([resize_soft(each[None], VIEWED, VIEWED) for each in maps])
+        if not self.has_heads or size[0] != size[1]:  # a photograph is square, and is not to be stretched
+            return np.full(len(pictures), -1)
         shrunk = np.stack([resize(picture, *edge_size(*size)) for picture in pictures])
         far = complexions_apart(means, self.bank)
         both = np.concatenate([far, far], axis=1)  # those in a mirror have the same
-        return frames(small), choose_heads(views(shrunk, small), self._views, both, draws)
+        return choose_heads(views(shrunk, small), self._views, both, draws)
 
-    def _sit(self, found: Frames, places: np.ndarray, means: np.ndarray, side: int) -> _Seats:
-        """Photographs under the faces that are put on them."""
+    def _seat(self, small: np.ndarray, places: np.ndarray, means: np.ndarray, side: int) -> tuple[Bank, Seats]:
+        """The colours of the photographs under faces, and what is under these."""
         mirror, chosen = np.divmod(places, len(self.bank.shares))
         bank, shifts = hold_complexion(means, self.bank.take(chosen))
-        scenes, labels = move_heads(self._heads.take(chosen, side), mirror > 0, found, shifts)
-        return _Seats(bank, scenes, labels, found.matrices)
+        return bank, seat(self._heads.take(chosen, side), mirror > 0, small, shifts)
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays = {BANK + name: values for name, values in self.bank._asdict().items()}
         arrays |= {SOFTNESS: np.array([self.softness], np.float32)} if self.softness else {}
         return arrays if self._prints is None else arrays | {PRINTS: self._prints}
+
+
+def _view(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Soft labels, uint8 [h', w', parts] each, at the size at which it is seen how a head is turned."""
+    return np.concatenate([resize_soft(each[None], VIEWED, VIEWED) for each in maps])
 
 
 class Looks(NamedTuple):

@@ -34,11 +34,13 @@ CELLS = 16  # along a side of the frame, in which labels are held against each o
 FINE = 3  # px of a cell, of which its mean is taken
 
 # What of a rendered face stays: an egg around it, in the units of the frame, that ends below the chin and in the ears.
-MIDDLE, BESIDE, BELOW, ABOVE = 0.1, 1.35, 1.75, 1.6
-PASSAGE, FOREHEAD = 0.12, 0.2  # in shares of the egg, and in units of the frame
+# With a head that is turned it goes aside, by so much of what the middle of the face does.
+MIDDLE, BESIDE, BELOW, ABOVE, ASIDE = 0.1, 1.1, 1.4, 1.6, 0.8
+PASSAGE, FOREHEAD = 0.1, 0.2  # over which it ends, in shares of the egg, and in units of the frame
+HAIRLINE = 1.3 / 64  # how wide the passage to the photographed forehead is, standard deviation in shares of the side
 
-NEAR_SKIN = 0.1  # share of the photographs that count as near in complexion
-BEST = 12  # photographs that fit best, one of which is drawn
+NEAR_SKIN = 0.15  # share of the photographs that count as near in complexion
+BEST = 8  # photographs that fit best, one of which is drawn
 WORST = 0.12  # what a photograph that fits at all costs at the most, see `misfit`
 COVERED, COVERED_ELSEWHERE, APART, MOVED, OTHER_LIGHT = 3.0, 0.3, 10.0, 0.25, 0.1  # what counts how much in it
 VIEW = 3 * CELLS**2 + 6 + 2 + 2  # numbers of a view, see `views`
@@ -50,9 +52,6 @@ class Frames(NamedTuple):
     matrices: np.ndarray  # [n, 2, 3]: from the frame to the picture, in shares of its side
     points: np.ndarray  # [n, 3, 2]: where their eyes and mouth are in the frame
     seen: np.ndarray  # bool [n]: whether they are seen; where not, the other two mean nothing
-
-    def take(self, places: np.ndarray) -> "Frames":
-        return Frames(*(values[places] for values in self))
 
 
 class Heads(NamedTuple):
@@ -88,6 +87,16 @@ class HeadsOnDemand:
                 self._soft |= zip(new, self._parse(np.array(new)), strict=True)
             soft = np.stack([self._soft[place] for place in places.tolist()])
         return Heads(self._read(places, min(max(side, self._size), max(LARGEST, self._size))), soft)
+
+
+class Seats(NamedTuple):
+    """What is under n faces that are put on photographed heads."""
+
+    scenes: Scenes  # the photographs, moved, with no clothes apart
+    labels: np.ndarray  # float32 [n, s, s, parts]: theirs, moved alike
+    matrices: np.ndarray  # of the faces, see `Frames`
+    asides: np.ndarray  # [n]: how far to the right in its frame the middle of each face is
+    inner: np.ndarray  # float32 [n, t, t, 1]: 1 inside of a face, falling to 0 at its border
 
 
 def frames(soft: np.ndarray) -> Frames:
@@ -220,32 +229,40 @@ def choose_heads(faces: np.ndarray, bank: np.ndarray, far: np.ndarray, draws: np
     return np.where(fitting > 0, drawn, -1)
 
 
-def move_heads(heads: Heads, mirror: np.ndarray, places: Frames, shifts: np.ndarray) -> tuple[Scenes, np.ndarray]:
-    """Photographs moved under the faces that are put on them, as scenes without clothes of their own, and their soft
-    labels moved alike, float32 [n, s, s, parts].
+def seat(heads: Heads, mirror: np.ndarray, soft: np.ndarray, shifts: np.ndarray) -> Seats:
+    """Photographs under the faces that are put on them.
 
     Args:
         heads: of n photographs.
         mirror: bool [n], which of them are mirrored.
-        places: of the n faces.
-        shifts: [n, c], by which the colour of their skin is moved.
+        soft: labels of the n faces, uint8 [n, t, t, parts].
+        shifts: [n, c], by which the colour of the photographed skin is moved.
     """
     flip = mirror[:, None, None, None]
-    images, soft = (np.where(flip, values[:, :, ::-1], values) for values in heads)
+    images, photographed = (np.where(flip, values[:, :, ::-1], values) for values in heads)
     pictures = as_signed(images).astype(np.float32)
-    own = frames(soft)
-    labels = as_shares(soft, *images.shape[1:3])
-    if images.shape[1] > soft.shape[1]:  # they are finer than their labels
+    labels = as_shares(photographed, *images.shape[1:3])
+    if images.shape[1] > photographed.shape[1]:  # they are finer than their labels
         labels = follow_edges(labels, pictures)
     pictures = pictures + labels[..., [SKIN]] * shifts[:, None, None].astype(np.float32)
-    side = images.shape[1]
-    rooms, shares = [], []
-    for picture, label, here, there in zip(pictures, labels, own.matrices, places.matrices, strict=True):
-        matrix = _between(here, there, side)
+    found, rooms, shares = frames(soft), [], []
+    for picture, label, *pair in zip(pictures, labels, frames(photographed).matrices, found.matrices, strict=True):
+        matrix = _between(*pair, images.shape[1])
         rooms.append(_warp(picture, matrix))
         shares.append(_warp(label, matrix))
     rooms = to_uint8(np.stack(rooms))
-    return Scenes(rooms, np.zeros_like(rooms), np.zeros((*rooms.shape[:3], 1), bool)), np.stack(shares)
+    scenes = Scenes(rooms, np.zeros_like(rooms), np.zeros((*rooms.shape[:3], 1), bool))
+    return Seats(scenes, np.stack(shares), found.matrices, *_face(soft, found.matrices))
+
+
+def _face(soft: np.ndarray, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Asides and inner parts of faces, see `Seats`."""
+    face = as_shares(soft[..., FACE], *soft.shape[1:3]).sum(axis=-1)
+    x, y = _in_frame(matrices, *soft.shape[1:3], Window.whole(*soft.shape[1:3]))
+    rows = face * ((y > -0.6) & (y < 0.9) & (np.abs(x) < REACH))
+    asides = ASIDE * (rows * x).sum(axis=(1, 2)) / np.maximum(rows.sum(axis=(1, 2)), 1e-6)
+    blurred = np.stack([cv2.GaussianBlur(one, (0, 0), HAIRLINE * soft.shape[1]) for one in face])
+    return asides, np.clip(2 * blurred - 1, 0, 1)[..., None]
 
 
 def _between(here: np.ndarray, there: np.ndarray, side: int) -> np.ndarray:
@@ -262,27 +279,27 @@ def _warp(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     )
 
 
-def face_alone(
-    soft: np.ndarray, moved: np.ndarray, matrices: np.ndarray, height: int, width: int, window: Window
-) -> np.ndarray:
+def face_alone(soft: np.ndarray, seats: Seats, height: int, width: int, window: Window) -> np.ndarray:
     """Soft labels of faces that are put on photographed heads, in a window of the picture, [n, rows, columns, parts]:
     the photograph, all of it, counts as background, and what is left of the render is its face, where no hair of the
     photograph is before it.
 
     Args:
         soft: of the rendered heads in the window.
-        moved: of the whole photographs, see `move_heads`.
-        matrices: see `Frames`.
+        seats: what is under them.
         height, width: of the picture, px.
         window: what is wanted of it.
     """
-    head = resize_into(moved[..., [HAIR, BACKGROUND]], height, width, window)
-    x, y = _in_frame(matrices, height, width, window)
+    head = resize_into(seats.labels[..., [HAIR, BACKGROUND]], height, width, window)
+    inner = resize_into(seats.inner, height, width, window)[..., 0]
+    x, y = _in_frame(seats.matrices, height, width, window)
+    x = x - seats.asides[:, None, None]
     below, above = (np.maximum(sign * (y - MIDDLE), 0) / length for sign, length in ((1, BELOW), (-1, ABOVE)))
     radius = np.sqrt((x / BESIDE) ** 2 + below**2 + above**2)
-    inside = np.clip((1 - radius) / PASSAGE + 0.5, 0, 1)
-    forehead = np.clip((FRAME[0, 1] - y) / FOREHEAD, 0, 1)  # there a face ends where the photographed head does
-    share = inside * (1 - head[..., 0]) * (1 - forehead * head[..., 1])
+    inside = np.clip(1 - (radius - 1) / PASSAGE, 0, 1)
+    # Above the eyes a face ends where the photographed head does, and softly where its own hair begins.
+    forehead = np.clip((FRAME[0, 1] - y) / FOREHEAD, 0, 1)
+    share = inside * (1 - head[..., 0]) * (1 - forehead * head[..., 1]) * (1 - forehead * (1 - inner))
     kept = np.zeros(soft.shape, np.float32)
     kept[..., FACE] = soft[..., FACE] * share[..., None]
     kept[..., BACKGROUND] = 1 - kept.sum(axis=-1)
