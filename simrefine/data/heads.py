@@ -274,9 +274,10 @@ def _between(here: np.ndarray, there: np.ndarray, side: int) -> np.ndarray:
 
 
 def _warp(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    return cv2.warpAffine(
-        picture, matrix, picture.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
+    """A picture [s, s, c], moved; what it does not show is mirrored."""
+    size = picture.shape[1::-1]
+    moved = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return moved.reshape(picture.shape)
 
 
 def face_alone(soft: np.ndarray, seats: Seats, height: int, width: int, window: Window) -> np.ndarray:
