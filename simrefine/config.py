@@ -123,7 +123,10 @@ class PartOptions:
         "put rendered faces on photographed heads that fit them, with their hair, ears and neck; where none fits, and "
         "where this is off, heads stay the rendered ones; needs scene",
     )
-    soften: bool = option(True, "soften the colours of dressed renders, not their brightness, to those of photographs")
+    soften: bool = option(
+        True,
+        "soften the colours of dressed renders, and the brightness of brows and eyes alone, to those of photographs",
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from simrefine.catalogue import PARTS
 from simrefine.config import Config
 from simrefine.data.batches import Batch
 from simrefine.data.chroma import REACH, SOFTEST, in_pixels, soften
+from simrefine.data.features import features_reach, soften_features
 from simrefine.data.heads import (
     VIEW,
     Heads,
@@ -23,6 +24,8 @@ from simrefine.data.heads import (
     Seats,
     choose_heads,
     face_alone,
+    light_between,
+    light_up,
     mirrored,
     seat,
     views,
@@ -70,6 +73,7 @@ PRINTS = BANK + "prints"  # the name of the array by which its photographs are k
 SOFTNESS = BANK + "softness"  # the name of the array with the softness of their colours
 LARGEST_LOOK = 2.0  # shares, colours in [-1, 1] and their spread: none is larger than 1
 VIEWED = 64  # px at which it is seen how a head is turned
+LIT = 32  # px at which it is seen how it is lit
 AT_ONCE = 128 * 128  # px that a core dresses at once: few enough that what comes in between stays in its cache
 FEWEST_NATURAL = 10  # photographs; where fewer have a natural complexion, all are taken
 
@@ -151,6 +155,7 @@ class PartLooks:
 
     Attributes:
         softness: of the colours of the photographs, see data/chroma.py; 0 leaves those of renders as they are.
+        softens_features: whether brows and eyes are softened, see data/features.py.
     """
 
     def __init__(
@@ -164,7 +169,8 @@ class PartLooks:
         heads: Heads | HeadsOnDemand | None = None,
     ):
         self.bank, self.scenes, self._candidates, self._parse, self._parts = bank, scenes, candidates, parse, parts
-        self._prints, self._heads, self.softness = prints, heads, 0.0
+        self._prints, self._heads = prints, heads
+        self.softness, self.softens_features = 0.0, False
         self.has_scenes, self.has_heads = scenes is not None, heads is not None
         self._views = np.concatenate([bank.views, mirrored(bank.views)]).astype(np.float32) if heads else None
 
@@ -194,10 +200,10 @@ class PartLooks:
         moments = (read_moments(to_signed(window.of(image)), soft(window)) for window in everywhere)
         statistics = statistics_of(reduce(Moments.__add__, moments))
         draws = own_generator(image[0], seed).random((1, self._candidates))
-        small = _view(maps)
-        places = self._find_heads(shrunk, small, statistics[1], draws[:, 0], size)
+        small = _view(shrunk, maps)
+        places = self._find_heads(*small, statistics[1], draws[:, 0])
         if on_head := bool(places >= 0):
-            bank, seats = self._seat(small, places, statistics[1], size[0])
+            bank, seats = self._seat(*small, statistics, places, size[0])
             scenes = seats.scenes
         else:
             heads = ((window, persons(soft(window), 0)[..., None].astype(np.float32)) for window in everywhere)
@@ -206,17 +212,20 @@ class PartLooks:
             bank, scenes = self.bank.take(chosen), self.scenes.take(chosen) if self.has_scenes else None
 
         def recoloured(window: Window) -> np.ndarray:
-            return recolour(to_signed(window.of(image)), soft(window), statistics, bank)
+            faces = recolour(to_signed(window.of(image)), soft(window), statistics, bank)
+            return light_up(faces, seats, *size, window) if on_head else faces
 
         def kept(window: Window) -> np.ndarray:
             return face_alone(soft(window), seats, *size, window) if on_head else soft(window)
 
         dressed = place_in(*size, recoloured, kept, scenes, everywhere) if scenes else recoloured
         reach = math.ceil(REACH * in_pixels(self.softness, size[0]))
+        if self.softens_features:
+            reach += features_reach(size[0])
 
         def softened(window: Window) -> np.ndarray:
             seen = window.grown(reach, *size)
-            return window.within(seen).of(soften(dressed(seen), self.softness, size[0]))
+            return window.within(seen).of(self._soften(dressed(seen), kept(seen), size[0]))
 
         return softened if reach else dressed
 
@@ -231,16 +240,22 @@ class PartLooks:
         soft = np.concatenate([as_shares(each[None], *pictures.shape[1:3]) for each in maps])
         soft = follow_edges(soft, pictures)
         statistics = part_statistics(pictures, soft)
-        small = _view(maps)
-        places = self._find_heads(pictures, small, statistics[1], draws[:, 0], pictures.shape[1:3])
+        small = _view(pictures, maps)
+        places = self._find_heads(*small, statistics[1], draws[:, 0])
         dressed, kept = np.empty(pictures.shape, np.float32), soft.copy()
         for some in np.flatnonzero(places < 0), np.flatnonzero(places >= 0):
             if len(some):
                 faces = pictures[some], soft[some], tuple(values[some] for values in statistics)
                 on_heads = places[some[0]] >= 0
-                rest = (small[some], places[some]) if on_heads else (draws[some],)
+                rest = (*(values[some] for values in small), places[some]) if on_heads else (draws[some],)
                 dressed[some], kept[some] = (self._on_heads if on_heads else self._in_rooms)(*faces, *rest)
-        return Dressed(soften(dressed, self.softness, pictures.shape[1]), kept)
+        return Dressed(self._soften(dressed, kept, pictures.shape[1]), kept)
+
+    def _soften(self, dressed: np.ndarray, kept: np.ndarray, height: int) -> np.ndarray:
+        """Faces, or windows of them, of pictures of this height, made as soft as photographs are."""
+        if self.softens_features:
+            dressed = soften_features(dressed, kept, height)
+        return soften(dressed, self.softness, height)
 
     def _in_rooms(
         self, pictures: np.ndarray, soft: np.ndarray, statistics: tuple[np.ndarray, ...], draws: np.ndarray
@@ -256,37 +271,46 @@ class PartLooks:
         soft: np.ndarray,
         statistics: tuple[np.ndarray, ...],
         small: np.ndarray,
+        labels: np.ndarray,
         places: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same of faces that are put on photographed heads."""
-        size = pictures.shape[1:3]
-        bank, seats = self._seat(small, places, statistics[1], size[0])
-        kept = face_alone(soft, seats, *size, Window.whole(*size))
-        return place(recolour(pictures, soft, statistics, bank), kept, seats.scenes), kept
+        size, whole = pictures.shape[1:3], Window.whole(*pictures.shape[1:3])
+        bank, seats = self._seat(small, labels, statistics, places, size[0])
+        kept = face_alone(soft, seats, *size, whole)
+        faces = light_up(recolour(pictures, soft, statistics, bank), seats, *size, whole)
+        return place(faces, kept, seats.scenes), kept
 
-    def _find_heads(
-        self, pictures: np.ndarray, small: np.ndarray, means: np.ndarray, draws: np.ndarray, size: tuple[int, int]
-    ) -> np.ndarray:
+    def _find_heads(self, small: np.ndarray, labels: np.ndarray, means: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """On which photograph each face is put: places among those of `self._views`, -1 for none.
 
         Args:
-            pictures: float32 [n, h, w, c]; may be smaller than `size`, the height and width that they have, px.
-            small: their soft labels, see `_view`.
+            small, labels: the faces, see `_view`.
             means: of their parts' colours, [n, parts, c].
             draws: [n], uniform in [0, 1).
         """
-        if not self.has_heads or size[0] != size[1]:  # a photograph is square, and is not to be stretched
-            return np.full(len(pictures), -1)
-        shrunk = np.stack([resize(picture, *edge_size(*size)) for picture in pictures])
+        if not self.has_heads or small.shape[1] != small.shape[2]:  # photographs are square, and not to be stretched
+            return np.full(len(small), -1)
         far = complexions_apart(means, self.bank)
         both = np.concatenate([far, far], axis=1)  # those in a mirror have the same
-        return choose_heads(views(shrunk, small), self._views, both, draws)
+        return choose_heads(views(small, labels), self._views, both, draws)
 
-    def _seat(self, small: np.ndarray, places: np.ndarray, means: np.ndarray, side: int) -> tuple[Bank, Seats]:
-        """The colours of the photographs under faces, and what is under these."""
+    def _seat(
+        self, small: np.ndarray, labels: np.ndarray, statistics: tuple[np.ndarray, ...], places: np.ndarray, side: int
+    ) -> tuple[Bank, Seats]:
+        """The colours of the photographs under faces of some side, px, and what is under these.
+
+        Args:
+            small, labels: the faces, see `_view`.
+            statistics: of their parts.
+            places: see `_find_heads`.
+        """
         mirror, chosen = np.divmod(places, len(self.bank.shares))
-        bank, shifts = hold_complexion(means, self.bank.take(chosen))
-        return bank, seat(self._heads.take(chosen, side), mirror > 0, small, shifts)
+        bank, shifts = hold_complexion(statistics[1], self.bank.take(chosen))
+        seats = seat(self._heads.take(chosen, side), mirror > 0, labels, shifts)
+        lit = np.stack([resize(face, LIT, LIT) for face in small])
+        parts = as_shares(labels, LIT, LIT)
+        return bank, seats._replace(light=light_between(recolour(lit, parts, statistics, bank), parts, seats))
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays = {BANK + name: values for name, values in self.bank._asdict().items()}
@@ -294,9 +318,12 @@ class PartLooks:
         return arrays if self._prints is None else arrays | {PRINTS: self._prints}
 
 
-def _view(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """Soft labels, uint8 [h', w', parts] each, at the size at which it is seen how a head is turned."""
-    return np.concatenate([resize_soft(each[None], VIEWED, VIEWED) for each in maps])
+def _view(pictures: np.ndarray, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Faces, float32 [n, h, w, c], with soft labels, uint8 [h', w', parts] each, at the sizes at which it is seen how
+    heads are turned."""
+    edges = edge_size(*pictures.shape[1:3])
+    labels = np.concatenate([resize_soft(each[None], VIEWED, VIEWED) for each in maps])
+    return np.stack([resize(picture, *edges) for picture in pictures]), labels
 
 
 class Looks(NamedTuple):
@@ -403,7 +430,7 @@ def looks_of(
 ) -> PartLooks:
     """A dresser of these photographs, their colours as soft as those that the refiner of `arrays` was trained with."""
     looks = PartLooks(bank, config.parts.candidates, parse, scenes, heads=heads)
-    looks.softness = float(arrays.get(SOFTNESS, [0.0])[0])
+    looks.softness, looks.softens_features = float(arrays.get(SOFTNESS, [0.0])[0]), config.parts.soften
     return looks
 
 

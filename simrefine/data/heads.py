@@ -15,7 +15,7 @@ import numpy as np
 
 from simrefine.catalogue import PARTS
 from simrefine.data.images import as_signed, resize, to_uint8
-from simrefine.data.parts import as_shares, follow_edges
+from simrefine.data.parts import as_shares, follow_edges, resize_soft
 from simrefine.data.scenes import BACKGROUND, Scenes
 from simrefine.data.windows import Window, resize_into
 
@@ -35,9 +35,14 @@ FINE = 3  # px of a cell, of which its mean is taken
 
 # What of a rendered face stays: an egg around it, in the units of the frame, that ends below the chin and in the ears.
 # With a head that is turned it goes aside, by so much of what the middle of the face does.
-MIDDLE, BESIDE, BELOW, ABOVE, ASIDE = 0.1, 1.1, 1.4, 1.6, 0.8
+MIDDLE, BESIDE, BELOW, ABOVE, ASIDE = 0.1, 1.1, 1.4, 1.05, 0.8
+CHEEK, CHEEK_RADIUS, CHEEK_SHARE, NOSE = (0.64, 0.3), 0.32, 0.8, (0.45, 0.6)
 PASSAGE, FOREHEAD = 0.1, 0.2  # over which it ends, in shares of the egg, and in units of the frame
 HAIRLINE = 1.3 / 64  # how wide the passage to the photographed forehead is, standard deviation in shares of the side
+
+LIGHT = 3.5 / 64  # standard deviation of the window within which skin has one light, in shares of the side
+GAINS = (0.7, 1.4)  # within which the light of a face is changed
+SKIN_NEAR = 0.3  # share of that window from which on its light is trusted
 
 NEAR_SKIN = 0.15  # share of the photographs that count as near in complexion
 BEST = 8  # photographs that fit best, one of which is drawn
@@ -97,6 +102,7 @@ class Seats(NamedTuple):
     matrices: np.ndarray  # of the faces, see `Frames`
     asides: np.ndarray  # [n]: how far to the right in its frame the middle of each face is
     inner: np.ndarray  # float32 [n, t, t, 1]: 1 inside of a face, falling to 0 at its border
+    light: np.ndarray | None = None  # float32 [n, t, t, c], see `light_between`
 
 
 def frames(soft: np.ndarray) -> Frames:
@@ -280,6 +286,37 @@ def _warp(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return moved.reshape(picture.shape)
 
 
+def light_between(faces: np.ndarray, soft: np.ndarray, seats: Seats) -> np.ndarray:
+    """By what the light on faces is to be multiplied, colour by colour, to be that on the heads that they are on: the
+    skin of the photograph around each pixel beside that of the face; float32 [n, t, t, c].
+
+    Args:
+        faces: in the photographs' colours, float32 [n, t, t, c] in [-1, 1].
+        soft: their labels, float32 [n, t, t, parts].
+        seats: what is under them.
+    """
+    size = soft.shape[1:3]
+    rooms = np.stack([resize(room, *size) for room in as_signed(seats.scenes.rooms)])
+    kept = face_alone(soft, seats, *size, Window.whole(*size))
+    skins = (kept[..., [SKIN]], resize_soft(seats.labels[..., [SKIN]], *size))
+    (own, seen), (wanted, there) = (_lights(*pair) for pair in zip((faces, rooms), skins, strict=True))
+    gain = np.clip((wanted + 1) / np.maximum(own + 1, 0.05), *GAINS)
+    return 1 + (gain - 1) * np.clip(np.minimum(seen, there) / SKIN_NEAR, 0, 1)
+
+
+def light_up(faces: np.ndarray, seats: Seats, height: int, width: int, window: Window) -> np.ndarray:
+    """A window of faces of this size, float32 [n, rows, columns, c] in [-1, 1], in the light of their heads."""
+    return np.clip((faces + 1) * resize_into(seats.light, height, width, window) - 1, -1, 1)
+
+
+def _lights(pictures: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Colour of the skin around each pixel, and how much of it is there, [n, t, t, c] and [n, t, t, 1]."""
+    deviation = LIGHT * pictures.shape[1]
+    blurred = [[cv2.GaussianBlur(one, (0, 0), deviation) for one in values] for values in (pictures * skin, skin)]
+    sums, weights = (np.stack(values).reshape(*skin.shape[:3], -1) for values in blurred)
+    return sums / np.maximum(weights, 1e-3), weights
+
+
 def face_alone(soft: np.ndarray, seats: Seats, height: int, width: int, window: Window) -> np.ndarray:
     """Soft labels of faces that are put on photographed heads, in a window of the picture, [n, rows, columns, parts]:
     the photograph, all of it, counts as background, and what is left of the render is its face, where no hair of the
@@ -301,6 +338,11 @@ def face_alone(soft: np.ndarray, seats: Seats, height: int, width: int, window: 
     # Above the eyes a face ends where the photographed head does, and softly where its own hair begins.
     forehead = np.clip((FRAME[0, 1] - y) / FOREHEAD, 0, 1)
     share = inside * (1 - head[..., 0]) * (1 - forehead * head[..., 1]) * (1 - forehead * (1 - inner))
+    for side in (-1, 1):
+        radius = np.hypot(x - side * CHEEK[0], y - CHEEK[1])
+        beside = np.abs(seats.asides + side * CHEEK[0])  # of the nose; the far cheek of a turned head is hidden
+        seen = CHEEK_SHARE * np.clip((beside - NOSE[0]) / (NOSE[1] - NOSE[0]), 0, 1)
+        share *= 1 - seen[:, None, None] * np.clip((CHEEK_RADIUS - radius) / CHEEK_RADIUS * 2, 0, 1)
     kept = np.zeros(soft.shape, np.float32)
     kept[..., FACE] = soft[..., FACE] * share[..., None]
     kept[..., BACKGROUND] = 1 - kept.sum(axis=-1)

@@ -111,7 +111,12 @@ def publish_refiner(config: Config, network: keras.Model, dresser: Dresser, pars
         "data": {"size": config.data.size, "channels": config.data.channels},
         "refiner": asdict(config.refiner),
         "style": asdict(config.style),
-        "parts": {"candidates": config.parts.candidates, "scene": dresser.has_scenes, "head": dresser.has_heads},
+        "parts": {
+            "candidates": config.parts.candidates,
+            "scene": dresser.has_scenes,
+            "head": dresser.has_heads,
+            "soften": config.parts.soften,
+        },
     }
     return Published("refiner", options, arrays)
 

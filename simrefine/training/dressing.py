@@ -108,6 +108,7 @@ def prepare_dressing(
     shown = photographs[spread(len(photographs), SHOWN)]
     labels = _labels_of_all(parse, synthetic, _masks(config))
     looks = PartLooks(found.bank, config.parts.candidates, parse, rooms, labels, found.prints, heads)
+    looks.softens_features = config.parts.soften
     if config.parts.soften:
         looks.softness = _read_softness(looks, synthetic, photographs)
     if looks.softness:

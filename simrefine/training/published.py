@@ -114,7 +114,7 @@ def read_refiner(path: Path) -> PublishedRefiner:
             raise UserError(f"{folder} holds no refiner but a {about['kind']}", "name the run folder of a refiner")
         sections = about["options"]
         sections["refiner"] = {"borders": ZEROS} | sections["refiner"]  # which they were when no option named them
-        sections["parts"] = {"head": False} | sections.get("parts", {})  # as it was before there was an option for it
+        sections["parts"] = {"head": False, "soften": False} | sections.get("parts", {})  # as it was
         values = {f"{section}.{key}": sections[section][key] for section in sections for key in sections[section]}
         step = int(about["step"])
         looks = {name: arrays.pop(name) for name in [*arrays] if name == STYLES or name.startswith(BANK)}

@@ -81,6 +81,7 @@ def test_how_many_faces_are_dressed_at_once_changes_nothing(monkeypatch, few):
 
 def test_what_is_published_is_read_back_and_holds_no_picture():
     dresser, faces, config = part_looks(False), renders(), Config.load(values={"parts.candidates": 2}, environment={})
+    dresser.softens_features = config.parts.soften
     arrays = dresser.arrays()
     assert all(values[0].size < SIZE * SIZE for values in arrays.values())
     again = read_dresser(arrays, config, parse).dress_alone(faces, 0).pictures
@@ -116,6 +117,7 @@ def test_a_softness_that_is_none_is_refused(softness):
 
 def test_faces_are_dressed_in_colours_as_soft_as_was_published():
     dresser, faces, config = part_looks(False), renders(), Config.load(values={"parts.candidates": 2}, environment={})
+    dresser.softens_features = config.parts.soften
     sharp = dresser.dress_alone(faces, 0).pictures
     dresser.softness = 1 / SIZE
     soft = dresser.dress_alone(faces, 0).pictures
