@@ -44,9 +44,13 @@ LIGHT = 3.5 / 64  # standard deviation of the window within which skin has one l
 GAINS = (0.7, 1.4)  # within which the light of a face is changed
 SKIN_NEAR = 0.3  # share of that window from which on its light is trusted
 
+JAW = (0.3, 0.9)  # rows of the frame in which a face is as wide as its jaw
+WIDER = 1.25  # how much wider, and narrower, a photograph is made on each side to be as wide there as the face
+
 NEAR_SKIN = 0.15  # share of the photographs that count as near in complexion
 BEST = 8  # photographs that fit best, one of which is drawn
-WORST = 0.12  # what a photograph that fits at all costs at the most, see `misfit`
+WORST = 0.1  # what a photograph that fits at all costs at the most, see `misfit`
+WORSE = 1.5  # and beside the best
 COVERED, COVERED_ELSEWHERE, APART, MOVED, OTHER_LIGHT = 3.0, 0.3, 10.0, 0.25, 0.1  # what counts how much in it
 VIEW = 3 * CELLS**2 + 6 + 2 + 2  # numbers of a view, see `views`
 
@@ -230,7 +234,8 @@ def choose_heads(faces: np.ndarray, bank: np.ndarray, far: np.ndarray, draws: np
     near = far <= np.partition(far, last, axis=1)[:, [last]]
     cost = np.where(near, misfit(faces, bank), np.inf)
     best = cost.argsort(axis=1, kind="stable")[:, :BEST]
-    fitting = (np.take_along_axis(cost, best, axis=1) < WORST).sum(axis=1)
+    costs = np.take_along_axis(cost, best, axis=1)
+    fitting = (costs < np.minimum(WORST, WORSE * costs[:, :1])).sum(axis=1)
     drawn = np.take_along_axis(best, (draws * fitting).astype(int)[:, None], axis=1)[:, 0]
     return np.where(fitting > 0, drawn, -1)
 
@@ -251,11 +256,13 @@ def seat(heads: Heads, mirror: np.ndarray, soft: np.ndarray, shifts: np.ndarray)
     if images.shape[1] > photographed.shape[1]:  # they are finer than their labels
         labels = follow_edges(labels, pictures)
     pictures = pictures + labels[..., [SKIN]] * shifts[:, None, None].astype(np.float32)
-    found, rooms, shares = frames(soft), [], []
-    for picture, label, *pair in zip(pictures, labels, frames(photographed).matrices, found.matrices, strict=True):
-        matrix = _between(*pair, images.shape[1])
-        rooms.append(_warp(picture, matrix))
-        shares.append(_warp(label, matrix))
+    found, under, rooms, shares = frames(soft), frames(photographed), [], []
+    widths = zip(_widths(soft, found.matrices), _widths(photographed, under.matrices), strict=True)
+    places = zip(found.matrices, under.matrices, widths, strict=True)
+    for picture, label, (there, here, (wide, narrow)) in zip(pictures, labels, places, strict=True):
+        maps = _way_back(there, here, np.clip(wide / narrow, 1 / WIDER, WIDER), images.shape[1])
+        rooms.append(_warp(picture, maps))
+        shares.append(_warp(label, maps))
     rooms = to_uint8(np.stack(rooms))
     scenes = Scenes(rooms, np.zeros_like(rooms), np.zeros((*rooms.shape[:3], 1), bool))
     return Seats(scenes, np.stack(shares), found.matrices, *_face(soft, found.matrices))
@@ -271,18 +278,29 @@ def _face(soft: np.ndarray, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return asides, np.clip(2 * blurred - 1, 0, 1)[..., None]
 
 
-def _between(here: np.ndarray, there: np.ndarray, side: int) -> np.ndarray:
-    """[2, 3]: from pixels of a picture whose frame `here` is to those of one whose frame is `there`, side px each."""
-    whole = [np.vstack([each, [0, 0, 1]]) for each in (here, there)]
-    matrix = whole[1] @ np.linalg.inv(whole[0])
-    matrix[:2, 2] = side * matrix[:2, 2] + 0.5 * matrix[:2, :2].sum(axis=1) - 0.5
-    return matrix[:2]
+def _widths(soft: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """How wide faces are to the left and to the right of the middle of their frame, [n, 2], below the ears and above
+    the chin, where no neck is beside them."""
+    face = as_shares(soft[..., FACE], *soft.shape[1:3]).sum(axis=-1)
+    x, y = _in_frame(matrices, *soft.shape[1:3], Window.whole(*soft.shape[1:3]))
+    rows = ((y > JAW[0]) & (y < JAW[1])).astype(np.float32)
+    pixel = np.abs(np.linalg.det(matrices[:, :, :2])) * soft.shape[1] * soft.shape[2]  # in a unit of the frame, squared
+    sides = [(face * rows * side).sum(axis=(1, 2)) / (pixel * (JAW[1] - JAW[0])) for side in (x < 0, x > 0)]
+    return np.maximum(np.stack(sides, axis=1), 0.05)
 
 
-def _warp(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _way_back(there: np.ndarray, here: np.ndarray, wider: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """From where each pixel of a picture whose frame is `there` is taken in one whose frame is `here`, both side px:
+    columns and rows, float32 [side, side]. What is to the left and to the right of its middle is made `wider`."""
+    x, y = (values[0] for values in _in_frame(there[None], side, side, Window.whole(side, side)))
+    x = np.where(x < 0, x / wider[0], x / wider[1])
+    across, down = (side * (here[axis, 0] * x + here[axis, 1] * y + here[axis, 2]) - 0.5 for axis in (0, 1))
+    return across.astype(np.float32), down.astype(np.float32)
+
+
+def _warp(picture: np.ndarray, maps: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """A picture [s, s, c], moved; what it does not show is mirrored."""
-    size = picture.shape[1::-1]
-    moved = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    moved = cv2.remap(picture, *maps, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return moved.reshape(picture.shape)
 
 
