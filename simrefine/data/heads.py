@@ -45,6 +45,9 @@ GAINS = (0.7, 1.4)  # within which the light of a face is changed
 SKIN_NEAR = 0.3  # share of that window from which on its light is trusted
 
 JAW = (0.3, 0.9)  # rows of the frame in which a face is as wide as its jaw
+# By what a photographed face is made narrower than the rendered one, and what is below its nose shorter, so that it is
+# the rendered outline that is seen.
+NARROWER, SHORTER = 0.9, 0.9
 WIDER = 1.25  # how much wider, and narrower, a photograph is made on each side to be as wide there as the face
 
 NEAR_SKIN = 0.15  # share of the photographs that count as near in complexion
@@ -260,7 +263,7 @@ def seat(heads: Heads, mirror: np.ndarray, soft: np.ndarray, shifts: np.ndarray)
     widths = zip(_widths(soft, found.matrices), _widths(photographed, under.matrices), strict=True)
     places = zip(found.matrices, under.matrices, widths, strict=True)
     for picture, label, (there, here, (wide, narrow)) in zip(pictures, labels, places, strict=True):
-        maps = _way_back(there, here, np.clip(wide / narrow, 1 / WIDER, WIDER), images.shape[1])
+        maps = _way_back(there, here, NARROWER * np.clip(wide / narrow, 1 / WIDER, WIDER), images.shape[1])
         rooms.append(_warp(picture, maps))
         shares.append(_warp(label, maps))
     rooms = to_uint8(np.stack(rooms))
@@ -294,6 +297,7 @@ def _way_back(there: np.ndarray, here: np.ndarray, wider: np.ndarray, side: int)
     columns and rows, float32 [side, side]. What is to the left and to the right of its middle is made `wider`."""
     x, y = (values[0] for values in _in_frame(there[None], side, side, Window.whole(side, side)))
     x = np.where(x < 0, x / wider[0], x / wider[1])
+    y = np.where(y < 0, y, y / SHORTER)
     across, down = (side * (here[axis, 0] * x + here[axis, 1] * y + here[axis, 2]) - 0.5 for axis in (0, 1))
     return across.astype(np.float32), down.astype(np.float32)
 
@@ -346,7 +350,7 @@ def face_alone(soft: np.ndarray, seats: Seats, height: int, width: int, window: 
         height, width: of the picture, px.
         window: what is wanted of it.
     """
-    head = resize_into(seats.labels[..., [HAIR, BACKGROUND]], height, width, window)
+    hair, room = np.moveaxis(resize_into(seats.labels[..., [HAIR, BACKGROUND]], height, width, window), -1, 0)
     inner = resize_into(seats.inner, height, width, window)[..., 0]
     x, y = _in_frame(seats.matrices, height, width, window)
     x = x - seats.asides[:, None, None]
@@ -355,12 +359,13 @@ def face_alone(soft: np.ndarray, seats: Seats, height: int, width: int, window: 
     inside = np.clip(1 - (radius - 1) / PASSAGE, 0, 1)
     # Above the eyes a face ends where the photographed head does, and softly where its own hair begins.
     forehead = np.clip((FRAME[0, 1] - y) / FOREHEAD, 0, 1)
-    share = inside * (1 - head[..., 0]) * (1 - forehead * head[..., 1]) * (1 - forehead * (1 - inner))
+    share = inside * (1 - forehead * (1 - inner))
     for side in (-1, 1):
-        radius = np.hypot(x - side * CHEEK[0], y - CHEEK[1])
+        off = np.hypot(x - side * CHEEK[0], y - CHEEK[1])
         beside = np.abs(seats.asides + side * CHEEK[0])  # of the nose; the far cheek of a turned head is hidden
-        seen = CHEEK_SHARE * np.clip((beside - NOSE[0]) / (NOSE[1] - NOSE[0]), 0, 1)
-        share *= 1 - seen[:, None, None] * np.clip((CHEEK_RADIUS - radius) / CHEEK_RADIUS * 2, 0, 1)
+        shown = CHEEK_SHARE * np.clip((beside - NOSE[0]) / (NOSE[1] - NOSE[0]), 0, 1)
+        share *= 1 - shown[:, None, None] * np.clip((CHEEK_RADIUS - off) / CHEEK_RADIUS * 2, 0, 1)
+    share *= (1 - hair) * (1 - forehead * room)
     kept = np.zeros(soft.shape, np.float32)
     kept[..., FACE] = soft[..., FACE] * share[..., None]
     kept[..., BACKGROUND] = 1 - kept.sum(axis=-1)

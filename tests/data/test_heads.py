@@ -149,7 +149,25 @@ def test_the_face_stays_and_hair_and_room_are_the_photographs():
     assert own[5, 15, HAIR] == 255 and dressed.parts[0, 5, 15, HAIR] == 0
 
 
-def test_a_photograph_is_moved_so_that_its_eyes_and_mouth_are_under_those_of_the_face():
+@pytest.fixture
+def as_large(monkeypatch):
+    """Photographed faces are not made smaller than the rendered ones."""
+    for name in ("NARROWER", "SHORTER"):
+        monkeypatch.setattr(f"simrefine.data.heads.{name}", 1.0)
+
+
+def test_a_photographed_face_is_made_as_wide_as_the_rendered_one_and_a_little_less():
+    _, soft = person()
+    wide = soft.copy()
+    wide[12:26, 8:10], wide[12:26, 22:24] = soft[20, 12], soft[20, 12]
+    image = person()[0]
+    seats = seat(Heads(image[None], wide[None]), np.array([False]), soft[None], NO_SHIFT)
+    face = seats.labels[0, 20, :, [SKIN, LIPS]].sum(axis=0)
+    assert 12 * 0.8 < face.sum() < 12, "the rendered one is 12 px wide, the photographed one was 16"
+    assert seats.labels[0, 25:, 16, SKIN].sum() < wide[25:, 16, SKIN].sum() / 255 + 0.5
+
+
+def test_a_photograph_is_moved_so_that_its_eyes_and_mouth_are_under_those_of_the_face(as_large):
     images, soft = people(1)
     _, elsewhere = person(shift=5)
     seats = seat(Heads(images, soft), np.array([False]), elsewhere[None], NO_SHIFT)
@@ -191,7 +209,7 @@ def test_a_fringe_is_before_the_face_and_a_forehead_ends_where_the_photographed_
         assert before > 0.6 and after < seen
 
 
-def test_a_face_has_the_light_of_the_head_that_it_is_on():
+def test_a_face_has_the_light_of_the_head_that_it_is_on(as_large):
     picture, soft = person()
     lit = picture.copy()
     lit[:, 16:] = (lit[:, 16:] * 0.6).astype(np.uint8)
@@ -207,7 +225,7 @@ def test_a_face_has_the_light_of_the_head_that_it_is_on():
     assert 1 <= black.max() <= 1.4 and light.min() >= 0.7, "bounded"
 
 
-def test_a_mirrored_photograph_is_mirrored():
+def test_a_mirrored_photograph_is_mirrored(as_large):
     images, soft = people(1)
     images[0, :, 16:] //= 2
     seats = [seat(Heads(images, soft), np.array([flip]), soft, NO_SHIFT) for flip in (False, True)]
@@ -239,7 +257,7 @@ def test_complexion_moves_no_farther_than_it_may():
     assert complexions_apart(means, held) == pytest.approx(4, abs=0.8) and (shifts > 0.2).all()
     put = dresser((images, soft)).dress_alone(to_signed(light[0][None]), 0)
     skin = put.pictures[0, 18:20, 12:20].mean(axis=(0, 1)), to_signed(light[0])[18:20, 12:20].mean(axis=(0, 1))
-    assert np.abs(skin[0] - skin[1]).max() < 0.1
+    assert np.abs(skin[0] - skin[1]).max() < 0.12
 
 
 def test_a_face_that_fits_on_no_head_keeps_its_own(monkeypatch):
