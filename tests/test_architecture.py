@@ -72,6 +72,8 @@ def test_each_library_stays_in_its_room(path):
         "images",
         "chroma",
         "colour",
+        "features",
+        "heads",
         "parts",
         "scenes",
         "label_fit",

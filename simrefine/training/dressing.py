@@ -98,14 +98,26 @@ def prepare_dressing(
     else:
         _train(parser, PartLabels(*(values[:-held_out] for values in faces)), photographs, config, say, pace or Pace())
     parse = parser_of(parser)
-    scenes = config.parts.scene and known.parts.issuperset(NEEDED_BY_SCENES)
+    shown = photographs[spread(len(photographs), SHOWN)]
+    return Dressing(
+        _part_looks(config, synthetic, photographs, parse, known.parts.issuperset(NEEDED_BY_SCENES), say),
+        parser,
+        agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
+        part_sheet(shown, parse(shown)),
+    )
+
+
+def _part_looks(
+    config: Config, synthetic: Faces, photographs: np.ndarray, parse: Parse, told: bool, say: Callable[[str], None]
+) -> PartLooks:
+    """What photographs give to the renders; rooms and heads only where it is `told` where hair and clothes are."""
     found = read_looks(photographs, parse)
+    scenes = told and config.parts.scene
     rooms = read_scenes(found.images, found.soft) if scenes else None
     heads = Heads(found.images, found.soft) if scenes and config.parts.head else None
     say(f"photographs {len(found.images)} of {len(photographs)} have a natural complexion and dress the renders")
-    if config.parts.scene and rooms is None:
+    if config.parts.scene and not told:
         say("            renders keep their own rooms: no mask says where hair and clothes are")
-    shown = photographs[spread(len(photographs), SHOWN)]
     labels = _labels_of_all(parse, synthetic, _masks(config))
     looks = PartLooks(found.bank, config.parts.candidates, parse, rooms, labels, found.prints, heads)
     looks.softens_features = config.parts.soften
@@ -114,12 +126,7 @@ def prepare_dressing(
     if looks.softness:
         deviation = in_pixels(looks.softness, config.data.size)
         say(f"            colours of renders are blurred by {deviation:.1f} px, to be as soft as theirs")
-    return Dressing(
-        looks,
-        parser,
-        agreement(parse(faces.images[-held_out:]), faces.labels[-held_out:]),
-        part_sheet(shown, parse(shown)),
-    )
+    return looks
 
 
 def _read_softness(looks: PartLooks, synthetic: Faces, photographs: np.ndarray) -> float:
