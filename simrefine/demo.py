@@ -41,6 +41,7 @@ _SHORT = "a few hundred steps must do"
 OPTIONS = (
     ("refiner.width", 16, "a quarter of the work"),
     ("training.batch_size", 16, "half of the work"),
+    ("parts.head", False, "each head is held against its own photo look"),
     ("training.ema_decay", 0.98, _SHORT),
     ("refiner_optimizer.learning_rate", 6e-4, _SHORT),
     ("discriminator_optimizer.learning_rate", 6e-4, _SHORT),
