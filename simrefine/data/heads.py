@@ -48,6 +48,7 @@ JAW = (0.3, 0.9)  # rows of the frame in which a face is as wide as its jaw
 # By what a photographed face is made narrower than the rendered one, and what is below its nose shorter, so that it is
 # the rendered outline that is seen.
 NARROWER, SHORTER = 0.9, 0.9
+EASED = (1.2, 2.4)  # how far from its middle, in units of the frame, that ends
 WIDER = 1.25  # how much wider, and narrower, a photograph is made on each side to be as wide there as the face
 
 NEAR_SKIN = 0.15  # share of the photographs that count as near in complexion
@@ -294,12 +295,19 @@ def _widths(soft: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 def _way_back(there: np.ndarray, here: np.ndarray, wider: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """From where each pixel of a picture whose frame is `there` is taken in one whose frame is `here`, both side px:
-    columns and rows, float32 [side, side]. What is to the left and to the right of its middle is made `wider`."""
+    columns and rows, float32 [side, side]. The face is made `wider` to the left and to the right of its middle, and
+    shorter below; towards the border the picture stays as it is, or what lies beyond it would be seen."""
     x, y = (values[0] for values in _in_frame(there[None], side, side, Window.whole(side, side)))
-    x = np.where(x < 0, x / wider[0], x / wider[1])
-    y = np.where(y < 0, y, y / SHORTER)
+    x = x * _eased(np.abs(x), np.where(x < 0, *wider))
+    y = y * _eased(np.maximum(y, 0), SHORTER)
     across, down = (side * (here[axis, 0] * x + here[axis, 1] * y + here[axis, 2]) - 0.5 for axis in (0, 1))
     return across.astype(np.float32), down.astype(np.float32)
+
+
+def _eased(far: np.ndarray, wider: np.ndarray | float) -> np.ndarray:
+    """What places are multiplied by to make wider what is between them and the middle; 1 from EASED[1] on."""
+    near = np.clip((EASED[1] - far) / (EASED[1] - EASED[0]), 0, 1)
+    return 1 + near * (1 / wider - 1)
 
 
 def _warp(picture: np.ndarray, maps: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -28,7 +28,7 @@ STRETCH = 1.5  # how far colours of a part may be spread out, and by its inverse
 NEAR = 0.03  # share of the photographs that count as near in complexion and hair
 HAIR_WEIGHT = 0.25  # of a difference of hair beside one of skin: dark hair that turns blond is no cap, but a bald head
 # How far complexion may move towards that of the head that a face is put on, CIE76, and in units of [-1, 1] for gray.
-LARGEST_MOVE, LARGEST_GRAY_MOVE = 4.0, 0.08
+LARGEST_MOVE, LARGEST_GRAY_MOVE = 2.0, 0.04
 FEWEST_NEAR = 8  # of them, where the share would be less: one photograph must not dress everyone
 
 
