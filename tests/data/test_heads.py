@@ -141,7 +141,7 @@ def test_the_face_stays_and_hair_and_room_are_the_photographs():
     rooms, hair = to_signed(images)[:, :4, :4].mean(axis=(1, 2)), to_signed(images)[:, 5:9, 13:19].mean(axis=(1, 2))
     which = np.abs(rooms - room_of(picture)).mean(axis=1).argmin()
     np.testing.assert_allclose(room_of(picture), rooms[which], atol=0.08)
-    np.testing.assert_allclose(picture[5:9, 13:19].mean(axis=(0, 1)), hair[which], atol=0.04)
+    np.testing.assert_allclose(picture[5:9, 13:19].mean(axis=(0, 1)), hair[which], atol=0.08)
     # The grain of the nose is the render's: nothing in the face has moved.
     inside = np.s_[17:21, 15:17]
     grain = [each[inside].mean(axis=-1).ravel() for each in (picture, to_signed(face), to_signed(images[which]))]
