@@ -167,6 +167,15 @@ def test_a_photographed_face_is_made_as_wide_as_the_rendered_one_and_a_little_le
     assert seats.labels[0, 25:, 16, SKIN].sum() < wide[25:, 16, SKIN].sum() / 255 + 0.5
 
 
+def test_the_border_of_a_photograph_stays_where_it_is():
+    size = 64
+    image = np.repeat(np.arange(size, dtype=np.uint8)[None, None, :, None] * 4, size, axis=1).repeat(3, axis=3)
+    soft = person()[1][None]
+    moved = seat(Heads(image, soft), np.array([False]), soft, NO_SHIFT).scenes.rooms[0, 40].mean(axis=-1)
+    np.testing.assert_allclose(moved[[0, 1, 62, 63]], [0, 4, 248, 252], atol=3)
+    assert moved[22] < 4 * 22 - 3 and moved[42] > 4 * 42 + 3, "the face is narrower"
+
+
 def test_a_photograph_is_moved_so_that_its_eyes_and_mouth_are_under_those_of_the_face(as_large):
     images, soft = people(1)
     _, elsewhere = person(shift=5)
