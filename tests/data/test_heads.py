@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from portraits import EYES, HAIR, SIZE, SKIN, portrait
+from portraits import EYES, HAIR, LIPS, NEAR_SKINS, SIZE, SKIN, labels_of, people, person, portrait
 
 from simrefine.catalogue import PARTS
 from simrefine.data.dressing import PartLooks, read_looks
@@ -28,28 +28,7 @@ from simrefine.data.parts import as_shares
 from simrefine.data.scenes import read_scenes
 from simrefine.data.windows import Window, put_together, windows, windows_of
 
-LIPS = PARTS.index("lips")
 NO_SHIFT = np.zeros((1, 3))
-SKINS = [(200, 150, 120), (196, 146, 116), (192, 142, 112)]
-
-
-def person(shift: int = 0, **options) -> tuple[np.ndarray, np.ndarray]:
-    """A portrait with a mouth, which a head needs to be put on another, and its soft labels."""
-    picture, soft = portrait(shift=shift, **options)
-    picture[21:23, 13 + shift : 19 + shift] = (170, 60, 60)
-    soft[21:23, 13 + shift : 19 + shift] = 255 * np.eye(len(PARTS), dtype=np.uint8)[LIPS]
-    return picture, soft
-
-
-def people(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Photographs, each before a room and under hair of its own colour."""
-    colours = np.random.default_rng(0).integers(40, 220, (count, 2, 3))
-    made = [person(skin=SKINS[k % 3], room=colours[k, 0], hair=colours[k, 1], seed=k) for k in range(count)]
-    return tuple(np.stack(values) for values in zip(*made, strict=True))
-
-
-def labels_of(images: np.ndarray) -> np.ndarray:
-    return np.repeat(person()[1][None], len(images), axis=0)
 
 
 def dresser(photographs=None, heads: bool = True) -> PartLooks:
@@ -108,6 +87,12 @@ def test_a_head_that_looks_the_same_way_fits_best():
     assert misfit(seen[1:2], seen)[0].argmin() == 1
 
 
+def test_a_photograph_whose_face_is_not_seen_fits_no_face():
+    picture, soft = person()
+    seen = views(picture[None], soft[None])
+    assert np.isinf(misfit(seen, np.zeros_like(seen))) and np.isinf(misfit(np.zeros_like(seen), seen))
+
+
 def test_light_from_the_other_side_fits_less():
     picture, soft = person()
     left, right = picture.copy(), picture.copy()
@@ -134,7 +119,7 @@ def test_none_is_chosen_that_does_not_fit_or_has_another_complexion():
 def test_the_face_stays_and_hair_and_room_are_the_photographs():
     images, soft = people()
     looks = dresser((images, soft))
-    face, own = person(skin=SKINS[0], hair=(250, 250, 250), room=(0, 0, 0), seed=99)
+    face, own = person(skin=NEAR_SKINS[0], hair=(250, 250, 250), room=(0, 0, 0), seed=99)
     dressed = looks.dress_alone(to_signed(face[None]), 0)
     picture = dressed.pictures[0]
     assert looks.has_heads and dressed.parts[0, 20, 16, SKIN] == pytest.approx(1, abs=0.01)

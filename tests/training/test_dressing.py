@@ -291,6 +291,9 @@ def test_published_looks_of_a_run_hold_no_pixel_of_a_photograph(piles, tmp_path)
         if name.startswith("bank/"):
             of_labels = name == "bank/views"  # shares of parts in 3 x 16 x 16 cells, and ten numbers
             assert values.dtype.kind == "f" and values[0].size <= (3 * 16 * 16 + 10 if of_labels else 16 * 16), name
+    put, own = load(tmp_path / "run"), load(tmp_path / "run", heads=False)
+    assert put.dresser.has_heads and not own.dresser.has_heads and put.fingerprint != own.fingerprint
+    assert put.about["heads"] and not own.about["heads"]
 
 
 def test_the_options_are_checked():
