@@ -195,9 +195,26 @@ MEMORY = [
     Mutant(
         "colours are sharp again where a folder is refined",
         "simrefine/data/dressing.py",
-        "looks.softness = float(arrays.get(SOFTNESS, [0.0])[0])",
-        "looks.softness = 0.0",
+        "float(arrays.get(SOFTNESS, [0.0])[0])",
+        "0.0",
         ("tests/data/test_dressing.py::test_faces_are_dressed_in_colours_as_soft_as_was_published",),
+    ),
+    Mutant(
+        "hair of a photographed head is behind the face",
+        "simrefine/data/heads.py",
+        "(1 - hair) * (1 - forehead * room)",
+        "(1 - forehead * room)",
+        (
+            "tests/data/test_heads.py::"
+            "test_a_fringe_is_before_the_face_and_a_forehead_ends_where_the_photographed_head_does",
+        ),
+    ),
+    Mutant(
+        "a photographed face is seen beside the rendered one",
+        "simrefine/data/heads.py",
+        "maps = _way_back(there, here, NARROWER * np.clip(wide / narrow, 1 / WIDER, WIDER), images.shape[1])",
+        "maps = _way_back(there, here, np.ones(2), images.shape[1])",
+        ("tests/data/test_heads.py::test_a_photographed_face_is_made_as_wide_as_the_rendered_one_and_a_little_less",),
     ),
     Mutant(
         "soft colours take the brightness along",
@@ -209,8 +226,8 @@ MEMORY = [
     Mutant(
         "a photograph that is known again gives another's room",
         "simrefine/refining/photographs.py",
-        "own = images[kept]",
-        "own = images",
+        "bank, own = bank_of(published.looks), images[kept]",
+        "bank, own = bank_of(published.looks), images",
         (
             "tests/refining/test_photographs.py::"
             "test_a_face_gets_the_room_that_it_gets_when_all_photographs_are_looked_at",
