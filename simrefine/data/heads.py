@@ -19,7 +19,7 @@ from simrefine.data.parts import as_shares, follow_edges, resize_soft
 from simrefine.data.scenes import BACKGROUND, Scenes
 from simrefine.data.windows import Window, resize_into
 
-HAIR, CLOTHES = PARTS.index("hair"), PARTS.index("clothes")
+HAIR = PARTS.index("hair")
 SKIN = PARTS.index("skin")
 FACE = [PARTS.index(part) for part in ("skin", "brows", "eyes", "lips", "mouth")]
 BROW_WEIGHT = 0.5  # of a pixel of brows beside one of the eyes, of which little is seen where they are closed
