@@ -125,7 +125,7 @@ class PartOptions:
     )
     soften: bool = option(
         True,
-        "soften the colours of dressed renders, and the brightness of brows and eyes alone, to those of photographs",
+        "make the colours of dressed renders, and their brows, eyes and mouths, as soft as those of photographs",
     )
 
 

@@ -155,7 +155,7 @@ class PartLooks:
 
     Attributes:
         softness: of the colours of the photographs, see data/chroma.py; 0 leaves those of renders as they are.
-        softens_features: whether brows and eyes are softened, see data/features.py.
+        softens_features: whether brows, eyes and mouths are softened too, see data/features.py.
     """
 
     def __init__(

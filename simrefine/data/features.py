@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from simrefine.catalogue import PARTS
+from simrefine.data.chroma import REACH
 from simrefine.data.images import LUMA
 
 SIDE = 64  # px of the pictures of which the lengths below are; they grow with the picture
 AROUND = 3.0  # standard deviation of the window within which the skin around is found
-FAR = 4  # standard deviations, beyond which OpenCV's normal window has ended
 
 
 class Look(NamedTuple):
@@ -29,7 +29,7 @@ class Look(NamedTuple):
     warmth: float  # share of the colour of the skin around, in [0, 1]
 
 
-# So that they are as in photographs, see experiments/soft_colour.py.
+# So that they are as in photographs, see experiments/features.py.
 LOOKS = {
     PARTS.index("brows"): Look(0.8, 2.0, 2.0, 0.3),
     PARTS.index("eyes"): Look(0.55, 1.25, 0.75, 0.65),
@@ -39,7 +39,7 @@ LOOKS = {
 
 def features_reach(height: int) -> int:
     """How far a pixel sees in pictures of this height, px."""
-    return math.ceil(FAR * AROUND * height / SIDE)
+    return math.ceil(REACH * AROUND * height / SIDE)
 
 
 def soften_features(pictures: np.ndarray, soft: np.ndarray, height: int) -> np.ndarray:

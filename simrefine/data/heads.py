@@ -274,19 +274,24 @@ def seat(heads: Heads, mirror: np.ndarray, soft: np.ndarray, shifts: np.ndarray)
 
 def _face(soft: np.ndarray, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Asides and inner parts of faces, see `Seats`."""
-    face = as_shares(soft[..., FACE], *soft.shape[1:3]).sum(axis=-1)
-    x, y = _in_frame(matrices, *soft.shape[1:3], Window.whole(*soft.shape[1:3]))
+    face, x, y = _face_in_frame(soft, matrices)
     rows = face * ((y > -0.6) & (y < 0.9) & (np.abs(x) < REACH))
     asides = ASIDE * (rows * x).sum(axis=(1, 2)) / np.maximum(rows.sum(axis=(1, 2)), 1e-6)
     blurred = np.stack([cv2.GaussianBlur(one, (0, 0), HAIRLINE * soft.shape[1]) for one in face])
     return asides, np.clip(2 * blurred - 1, 0, 1)[..., None]
 
 
+def _face_in_frame(soft: np.ndarray, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The share of face that each pixel has, and where it is in the frame of that face, all [n, t, t]; of soft labels,
+    uint8 [n, t, t, parts]."""
+    size = soft.shape[1:3]
+    return as_shares(soft[..., FACE], *size).sum(axis=-1), *_in_frame(matrices, *size, Window.whole(*size))
+
+
 def _widths(soft: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """How wide faces are to the left and to the right of the middle of their frame, [n, 2], below the ears and above
     the chin, where no neck is beside them."""
-    face = as_shares(soft[..., FACE], *soft.shape[1:3]).sum(axis=-1)
-    x, y = _in_frame(matrices, *soft.shape[1:3], Window.whole(*soft.shape[1:3]))
+    face, x, y = _face_in_frame(soft, matrices)
     rows = ((y > JAW[0]) & (y < JAW[1])).astype(np.float32)
     pixel = np.abs(np.linalg.det(matrices[:, :, :2])) * soft.shape[1] * soft.shape[2]  # in a unit of the frame, squared
     sides = [(face * rows * side).sum(axis=(1, 2)) / (pixel * (JAW[1] - JAW[0])) for side in (x < 0, x > 0)]
